@@ -9,12 +9,12 @@ from pydantic import Field, model_validator
 
 from api.endpoint import Endpoint
 from api.inputs import Identifier, Request
-from api.outputs import TABLE, Money, Response, Time, listed_as
+from api.outputs import TABLE, ReportedMoney, Response, Time, listed_as
 
 from .orders import Order, Symbol
 
 
-class ListRequest(Request):
+class AccountsRequest(Request):
     """No arguments: all accounts are listed."""
 
 
@@ -51,7 +51,7 @@ class Account(Response):
     created_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
 
 
-class ListResponse(Response):
+class AccountsResponse(Response):
     """All accounts."""
 
     accounts: list[Account] = Field(default_factory=list[Account], description="Oldest first.")
@@ -63,9 +63,9 @@ class Balance(Response):
     """What an account holds of one asset, in units of it."""
 
     asset: str = Field(description="E.g. USDT.")
-    free: Money = Field(description="Available.")
-    used: Money = Field(description="In open orders and margin.")
-    total: Money = Field(description="free + used.")
+    free: ReportedMoney = Field(description="Available.")
+    used: ReportedMoney = Field(description="In open orders and margin.")
+    total: ReportedMoney = Field(description="free + used.")
 
 
 class Position(Response):
@@ -74,13 +74,13 @@ class Position(Response):
     symbol: str = Field(description="On Polymarket TOKEN_ID/USDC.")
     title: str | None = Field(default=None, description="The question, on Polymarket.")
     side: str = Field(description="long or short.")
-    size: Money = Field(description="Base units or tokens.")
-    entry_price: Money = Field(description="Average. 0: not known, see note.")
-    unrealized_pnl: Money = Field(description="Quote currency, at the latest close.")
-    leverage: Money = Field(description="1 means no leverage.")
-    mark_price: Money | None = Field(default=None, description="Latest close.")
-    liquidation_price: Money | None = Field(default=None, description="Perpetuals: where the margin is lost.")
-    margin: Money | None = Field(default=None, description="Isolated margin, quote currency.")
+    size: ReportedMoney = Field(description="Base units or tokens.")
+    entry_price: ReportedMoney = Field(description="Average. 0: not known, see note.")
+    unrealized_pnl: ReportedMoney = Field(description="Quote currency, at the latest close.")
+    leverage: ReportedMoney = Field(description="1 means no leverage.")
+    mark_price: ReportedMoney | None = Field(default=None, description="Latest close.")
+    liquidation_price: ReportedMoney | None = Field(default=None, description="Perpetuals: where the margin is lost.")
+    margin: ReportedMoney | None = Field(default=None, description="Isolated margin, quote currency.")
     note: str | None = Field(default=None, description="What is not known.")
 
     @model_validator(mode="before")
@@ -104,7 +104,7 @@ class BalancesResponse(Response):
     """Everything an account holds."""
 
     account_id: str | None = Field(default=None, description="As asked.")
-    total_equity_usd: Money | None = Field(
+    total_equity_usd: ReportedMoney | None = Field(
         default=None, description="All holdings in USD: USDT and USDC count as 1, KRW at the BTC/KRW to BTC/USDT rate."
     )
     balances: list[Balance] = Field(default_factory=list[Balance], description="One row per asset.")
@@ -124,7 +124,7 @@ class OpenOrdersResponse(Response):
 
 
 ACCOUNTS_LIST: Final = Endpoint(
-    "accounts_list", "GET", "/accounts", "read", ListRequest, ListResponse, "List all linked exchange accounts."
+    "accounts_list", "GET", "/accounts", "read", AccountsRequest, AccountsResponse, "List all linked exchange accounts."
 )
 ACCOUNTS_GET: Final = Endpoint(
     "accounts_get", "GET", "/accounts/{account_id}", "read", AccountRequest, Account, "Details of one account."

@@ -50,11 +50,11 @@ MAX_UNIVERSE: Final = 200
 _NUMBER: Final = WithJsonSchema({"type": "number"})
 _STRING: Final = WithJsonSchema({"type": "string"})
 
-Mode = Literal["isolated", "cross"]
-ModeInput = Annotated[Mode, one_of(get_args(Mode))]
+MarginMode = Literal["isolated", "cross"]
+ModeInput = Annotated[MarginMode, one_of(get_args(MarginMode))]
 Script = Annotated[Text, Field(min_length=1, max_length=MAX_SCRIPT), _STRING]
 Note = Annotated[Text, Field(min_length=10, max_length=500), _STRING]
-Resolution = Literal["thinned", "full"]
+CurveResolution = Literal["thinned", "full"]
 TradeSide = Literal["long", "short"]
 TradeOrder = Literal["exit", "entry", "best", "worst", "longest"]
 
@@ -228,7 +228,7 @@ class TradesRequest(PageRequest):
 class EquityRequest(ResultRequest):
     """The curve in at most `limit` points, or every bar page by page."""
 
-    resolution: Annotated[Resolution, one_of(get_args(Resolution))] = Field(
+    resolution: Annotated[CurveResolution, one_of(get_args(CurveResolution))] = Field(
         "thinned", description="`full`: every bar from `offset` on."
     )
     limit: Whole = Field(200, ge=2, le=10_000, description="Maximum points.")

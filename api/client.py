@@ -20,10 +20,10 @@ from api.inputs import Request
 from api.outputs import AmountStyle, to_wire
 
 from .errors import HeyTradersError, InvalidInput, NotNow, OutcomeUnknown, RateLimited, Unavailable, clean, show
-from .orders import ORDERS_CANCEL, ORDERS_LIST, CancelRequest, ListRequest, Order
+from .orders import ORDERS_CANCEL, ORDERS_LIST, CancelRequest, Order, OrdersRequest
 from .transport import Answer, Garbled, Lost, NotSent, Wire, seconds_to_wait, server_time, unwrap
 
-Source = Literal["hosted", "embedded"]
+BackendKind = Literal["hosted", "embedded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,12 @@ class Client:
         self,
         wire: Wire,
         *,
-        source: Source,
+        source: BackendKind,
         amounts: AmountStyle = "number",
         retries: Retries | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.source: Source = source
+        self.source: BackendKind = source
         self._wire = wire
         self._amounts: AmountStyle = amounts
         self._retries = retries or (Retries() if source == "hosted" else Retries(attempts=1))
@@ -310,7 +310,7 @@ def _asks_for_more(trouble: HeyTradersError) -> bool:
 
 async def _shown(client: Client, request: CancelRequest) -> Order | None:
     """The order, if it is among the newest in the list."""
-    asked = ListRequest(account_id=request.account_id, exchange=request.exchange, limit=_LISTED)
+    asked = OrdersRequest(account_id=request.account_id, exchange=request.exchange, limit=_LISTED)
     try:
         listed = await client.call(ORDERS_LIST, asked)
     except HeyTradersError:

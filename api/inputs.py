@@ -256,7 +256,7 @@ def unix(moment: str) -> float:
 
 
 RiskProfile = Literal["conservative", "moderate", "aggressive"]
-Order = Literal["asc", "desc"]
+SortOrder = Literal["asc", "desc"]
 
 ExchangeInput = Annotated[ExchangeId, one_of(get_args(ExchangeId), EXCHANGE_ALIASES)]
 VenueInput = Annotated[ExchangeInput, WithJsonSchema({"type": "string"})]
@@ -265,7 +265,7 @@ MarketTypeInput = Annotated[MarketType, one_of(get_args(MarketType), MARKET_TYPE
 TimeframeInput = Annotated[Timeframe, BeforeValidator(_timeframe), WithJsonSchema({"type": "string"})]
 """Shown as plain text, which saves tokens; a wrong value gets the list of choices."""
 RiskProfileInput = Annotated[RiskProfile, one_of(get_args(RiskProfile))]
-OrderInput = Annotated[Order, one_of(get_args(Order), {"ascending": "asc", "descending": "desc"})]
+OrderInput = Annotated[SortOrder, one_of(get_args(SortOrder), {"ascending": "asc", "descending": "desc"})]
 
 Whole = Annotated[int, BeforeValidator(whole_number)]
 """A whole number; bounds come with `Field(ge=..., le=...)`."""

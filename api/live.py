@@ -8,9 +8,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from api.endpoint import Endpoint
 from api.inputs import Day, Identifier, Moment, Request, Text, WebAddress, Whole, json_object, listed, one_of, reject
-from api.outputs import TABLE, Money, Response, Time, listed_as
+from api.outputs import TABLE, ReportedMoney, Response, Time, listed_as
 
-Mode = Literal["signal", "trade"]
+SubscriptionMode = Literal["signal", "trade"]
 WebhookEvent = Literal["signal", "error", "strategy_stopped"]
 SignalSide = Literal["buy", "sell"]
 
@@ -78,7 +78,7 @@ class SubscribeRequest(Request):
     """What to deploy, and how."""
 
     strategy_id: StrategyId
-    mode: Annotated[Mode, one_of(get_args(Mode), {"signals": "signal"})] = Field(
+    mode: Annotated[SubscriptionMode, one_of(get_args(SubscriptionMode), {"signals": "signal"})] = Field(
         "signal", description="signal: notify only. trade: place its orders on the account."
     )
     account_id: Identifier | None = Field(default=None, description="From accounts_list; required to trade.")
@@ -226,10 +226,10 @@ class Signal(Response):
     side: str | None = Field(default=None, description="buy or sell.")
     action: str | None = Field(default=None, description="entry, exit or rebalance.")
     position: str | None = Field(default=None, description="long or short.")
-    price: Money | None = Field(default=None, description="Close of the bar, quote currency.")
+    price: ReportedMoney | None = Field(default=None, description="Close of the bar, quote currency.")
     size: dict[str, Any] | None = Field(default=None, description="Kind and value of the sizing.")
-    stop_price: Money | None = Field(default=None, description="Its stop, quote currency.")
-    target_price: Money | None = Field(default=None, description="Its target, quote currency.")
+    stop_price: ReportedMoney | None = Field(default=None, description="Its stop, quote currency.")
+    target_price: ReportedMoney | None = Field(default=None, description="Its target, quote currency.")
     bar_time: Time | None = Field(default=None, description="Close of the bar, ISO 8601 UTC.")
     created_at: Time | None = Field(default=None, description="When it was stored, ISO 8601 UTC.")
     reason: str | None = Field(default=None, description="entry, signal, stop_loss, take_profit, ...")

@@ -24,7 +24,7 @@ from api.inputs import (
     listed,
     reject,
 )
-from api.outputs import TABLE, Candle, Money, Response, SymbolName, Time, listed_as
+from api.outputs import TABLE, Candle, ReportedMoney, Response, SymbolName, Time, listed_as
 
 from .errors import fold
 from .exchanges import DEFAULT_EXCHANGE, EXCHANGES, MARKET_TYPE_ALIASES, USUAL_EXCHANGE, ExchangeId
@@ -33,7 +33,7 @@ MAX_EXPRESSION: Final = 2000
 MAX_EXPRESSIONS: Final = 20
 MAX_UNIVERSE: Final = 500
 
-Symbol = Annotated[str, Field(max_length=200, description="e.g. BTC/USDT; Polymarket: token id.")]
+MarketSymbol = Annotated[str, Field(max_length=200, description="e.g. BTC/USDT; Polymarket: token id.")]
 Universe = Annotated[
     tuple[str, ...],
     Field(
@@ -51,7 +51,7 @@ def _expressions(value: object) -> object:
     return (value,) if isinstance(value, str) and not value.strip().startswith("[") else listed(value)
 
 
-Exchange = Annotated[
+ExchangeArgument = Annotated[
     ExchangeInput, WithJsonSchema({"type": "string"}), Field(description="Where; a prefix in the symbol sets it too.")
 ]
 BarLength = Annotated[TimeframeInput, Field(description="Bar length.")]
@@ -109,16 +109,16 @@ class Ticker(Response):
     rank: int | None = Field(None, description="1 is the largest on its exchange.")
     sector: str | None = Field(None, description="e.g. DeFi.")
     categories: tuple[str, ...] | None = Field(None, description="e.g. trending.")
-    price: Money | None = Field(None, description="Last close, quote currency; probability on Polymarket.")
+    price: ReportedMoney | None = Field(None, description="Last close, quote currency; probability on Polymarket.")
     as_of: Time | None = Field(None, description="When the bar of that close ended.")
     change_24h_pct: float | None = Field(None, description="Percent.")
     volume_24h: float | None = Field(None, description="Quote currency.")
-    tick_size: Money | None = Field(None, description="Price step, quote currency.")
-    lot_size: Money | None = Field(None, description="Amount step, base units.")
-    bid: Money | None = Field(None, description="Best, live.")
-    ask: Money | None = Field(None, description="Best, live.")
-    min_notional: Money | None = Field(None, description="Smallest order, quote currency.")
-    taker_fee: Money | None = Field(None, description="Share of the amount paid.")
+    tick_size: ReportedMoney | None = Field(None, description="Price step, quote currency.")
+    lot_size: ReportedMoney | None = Field(None, description="Amount step, base units.")
+    bid: ReportedMoney | None = Field(None, description="Best, live.")
+    ask: ReportedMoney | None = Field(None, description="Best, live.")
+    min_notional: ReportedMoney | None = Field(None, description="Smallest order, quote currency.")
+    taker_fee: ReportedMoney | None = Field(None, description="Share of the amount paid.")
     title: str | None = Field(None, description="The question, on Polymarket.")
     resolves_at: Time | None = Field(None, description="When a prediction market ends, ISO 8601.")
     source: str | None = Field(None, description="imported, exchange or simulated candles.")
@@ -137,8 +137,8 @@ class TickersResponse(Response):
 class OhlcvRequest(Request):
     """Which candles."""
 
-    symbol: Symbol
-    exchange: Exchange = DEFAULT_EXCHANGE
+    symbol: MarketSymbol
+    exchange: ExchangeArgument = DEFAULT_EXCHANGE
     timeframe: BarLength = "1h"
     start: Moment | None = Field(None, description="First open time, ISO or unix; default: the latest candles.")
     end: Moment | None = Field(None, description="Open times before this.")
@@ -170,8 +170,8 @@ class EvaluateRequest(Request):
 
     additions = frozenset({"expressions", "as_of"})
 
-    symbol: Symbol
-    exchange: Exchange = DEFAULT_EXCHANGE
+    symbol: MarketSymbol
+    exchange: ExchangeArgument = DEFAULT_EXCHANGE
     timeframe: BarLength = "1h"
     expression: Annotated[Expression | None, WithJsonSchema({"type": "string"})] = Field(
         None, description="Signal DSL, e.g. rsi(close, 14)[-1].", examples=["rsi(close, 14)[-1]"]
@@ -225,7 +225,7 @@ class ScanRequest(Request):
     """A condition over a universe."""
 
     universe: Universe
-    exchange: Exchange = DEFAULT_EXCHANGE
+    exchange: ExchangeArgument = DEFAULT_EXCHANGE
     timeframe: BarLength = "1h"
     condition: Expression = Field(
         description="True or false, e.g. rsi(close, 14) < 30 and volume > sma(volume, 20).",
@@ -273,7 +273,7 @@ class RankRequest(Request):
     """An expression to order a universe by."""
 
     universe: Universe
-    exchange: Exchange = DEFAULT_EXCHANGE
+    exchange: ExchangeArgument = DEFAULT_EXCHANGE
     timeframe: BarLength = "1h"
     expression: Expression = Field(description="A number, e.g. roc(close, 7).", examples=["roc(close, 7)"])
     order: OrderInput = Field("desc", description="desc: largest first.")

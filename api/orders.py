@@ -23,7 +23,7 @@ from api.inputs import (
     reject,
     whole_number,
 )
-from api.outputs import TABLE, Amount, Money, Price, Response, Time, listed_as
+from api.outputs import TABLE, Amount, Price, ReportedMoney, Response, Time, listed_as
 
 from .exchanges import EXCHANGES, ExchangeId, MarketType
 from .symbols import MAX_SYMBOL, exchange_id
@@ -303,7 +303,7 @@ def wrong_side(order: PlaceRequest, entry: Decimal | None, named: str) -> WrongS
     return None
 
 
-class ListRequest(Request):
+class OrdersRequest(Request):
     """Which orders to list; filters add up."""
 
     account_id: Identifier | None = Field(default=None, description="Only this account.")
@@ -363,19 +363,19 @@ class Order(Response):
     side: str | None = None
     order_type: str | None = None
     status: str | None = Field(default=None, description="INIT, OPEN, PART_FILLED, FILLED, CANCELLED or REJECTED.")
-    amount: Money | None = Field(default=None, description="Base units or tokens.")
-    filled_amount: Money | None = Field(default=None, description="Of amount.")
-    remaining_amount: Money | None = Field(default=None, description="Still open; 0 once the order has ended.")
-    price: Money | None = Field(default=None, description="Limit, quote currency per unit.")
-    average_price: Money | None = Field(default=None, description="Of the fills.")
-    fee: Money | None = Field(default=None, description="Paid so far, in fee_currency.")
+    amount: ReportedMoney | None = Field(default=None, description="Base units or tokens.")
+    filled_amount: ReportedMoney | None = Field(default=None, description="Of amount.")
+    remaining_amount: ReportedMoney | None = Field(default=None, description="Still open; 0 once the order has ended.")
+    price: ReportedMoney | None = Field(default=None, description="Limit, quote currency per unit.")
+    average_price: ReportedMoney | None = Field(default=None, description="Of the fills.")
+    fee: ReportedMoney | None = Field(default=None, description="Paid so far, in fee_currency.")
     fee_currency: str | None = None
     leverage: int | None = None
     label: str | None = None
     role: str | None = Field(default=None, description="In a plan: entry, stop_loss or take_profit.")
     parent: str | None = Field(default=None, description="order_id of the entry.")
-    stop_loss: Money | None = None
-    take_profit: Money | None = None
+    stop_loss: ReportedMoney | None = None
+    take_profit: ReportedMoney | None = None
     reduce_only: bool | None = None
     held_by: str | None = Field(default=None, description="venue or engine: who waits for an exit's price.")
     message: str | None = Field(default=None, description="Why it ended as it did.")
@@ -392,7 +392,7 @@ class PlacedOrder(Order):
     price_time: Time | None = Field(default=None, description="Their close.")
 
 
-class ListResponse(Response):
+class OrdersResponse(Response):
     """A page of orders."""
 
     orders: Annotated[list[Order], TABLE] = Field(default_factory=list[Order], description="Newest first.")
@@ -414,7 +414,7 @@ ORDERS_PLACE: Final = Endpoint(
     at_most_once=True,
 )
 ORDERS_LIST: Final = Endpoint(
-    "orders_list", "GET", "/orders", "read", ListRequest, ListResponse, "List orders, newest first."
+    "orders_list", "GET", "/orders", "read", OrdersRequest, OrdersResponse, "List orders, newest first."
 )
 ORDERS_CANCEL: Final = Endpoint(
     "orders_cancel",

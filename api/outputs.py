@@ -347,7 +347,7 @@ Amount = Annotated[Decimal, Field(gt=0), _READ, _WRITTEN, _NumberOrString()]
 Price = Annotated[Decimal, Field(gt=0), _READ, _WRITTEN, _NumberOrString()]
 """A decimal input above zero, in the quote currency."""
 
-Money = Annotated[
+ReportedMoney = Annotated[
     Decimal,
     BeforeValidator(reported_decimal),
     _WRITTEN,

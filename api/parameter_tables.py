@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 from .strategies import PARAMETERS
 
-Schema = Mapping[str, Any]
+ParameterSchema = Mapping[str, Any]
 
 _MAX_DEPTH: Final = 4
 
@@ -23,7 +23,7 @@ A market that cannot be sold short trades the long side only, and the result say
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ParameterRow:
     """One field. `path` is dotted, with `[]` after a list; `default` is JSON, empty if it has no default."""
 
     path: str
@@ -33,16 +33,16 @@ class Row:
     description: str
 
 
-def rows(schema: Schema) -> Iterator[Row]:
+def rows(schema: ParameterSchema) -> Iterator[ParameterRow]:
     """The fields of an object schema and of the objects inside it, outer before inner."""
     yield from _rows(schema, schema.get("$defs", {}), "", 0)
 
 
-def _rows(schema: Schema, shared: Schema, prefix: str, depth: int) -> Iterator[Row]:
+def _rows(schema: ParameterSchema, shared: ParameterSchema, prefix: str, depth: int) -> Iterator[ParameterRow]:
     required = schema.get("required", ())
-    for name, field in cast("Mapping[str, Schema]", schema.get("properties", {})).items():
+    for name, field in cast("Mapping[str, ParameterSchema]", schema.get("properties", {})).items():
         path = f"{prefix}{name}"
-        yield Row(
+        yield ParameterRow(
             path=path,
             type=type_text(field, shared),
             required=name in required,
@@ -54,7 +54,7 @@ def _rows(schema: Schema, shared: Schema, prefix: str, depth: int) -> Iterator[R
             yield from _rows(inner, shared, f"{path}{suffix}.", depth + 1)
 
 
-def type_text(field: Schema, shared: Schema) -> str:
+def type_text(field: ParameterSchema, shared: ParameterSchema) -> str:
     """`string (1-50 characters) or null`, `integer (1-500)`, `list of string`, `"buy" / "sell"`."""
     field = _resolve(field, shared)
     options = field.get("anyOf") or field.get("oneOf")
@@ -71,13 +71,13 @@ def type_text(field: Schema, shared: Schema) -> str:
     return f"{kind}{_range_text(field)}"
 
 
-def _array_text(field: Schema, shared: Schema) -> str:
-    items = cast("Schema | None", field.get("items"))
+def _array_text(field: ParameterSchema, shared: ParameterSchema) -> str:
+    items = cast("ParameterSchema | None", field.get("items"))
     inner = type_text(items, shared) if items else "any"
     return f"list of {inner}{_between(field.get('minItems'), field.get('maxItems'), ' items')}"
 
 
-def _range_text(field: Schema) -> str:
+def _range_text(field: ParameterSchema) -> str:
     if field.get("format"):
         return f" ({field['format']})"
     if "minLength" in field or "maxLength" in field:
@@ -104,7 +104,7 @@ def _between(low: float | None, high: float | None, unit: str) -> str:
     return f" ({low:.12g}-{high:.12g}{unit})"
 
 
-def _inner_object(field: Schema, shared: Schema) -> tuple[Schema | None, str]:
+def _inner_object(field: ParameterSchema, shared: ParameterSchema) -> tuple[ParameterSchema | None, str]:
     """The object that a field is or lists, and `[]` if it is a list."""
     field = _resolve(field, shared)
     for option in (_resolve(each, shared) for each in field.get("anyOf", (field,))):
@@ -116,7 +116,7 @@ def _inner_object(field: Schema, shared: Schema) -> tuple[Schema | None, str]:
     return None, ""
 
 
-def _resolve(field: Schema, shared: Schema) -> Schema:
+def _resolve(field: ParameterSchema, shared: ParameterSchema) -> ParameterSchema:
     reference = str(field.get("$ref", ""))
     return {**shared[reference.rpartition("/")[2]], **field, "$ref": ""} if reference else field
 

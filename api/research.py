@@ -16,7 +16,7 @@ from .backtests import Cash, ExecuteRequest, Note
 
 MAX_VARIANTS: Final = 20_000
 Objective = Literal["sharpe_ratio", "sortino_ratio", "calmar_ratio", "total_return_pct"]
-Search = Literal["grid", "random"]
+SearchMethod = Literal["grid", "random"]
 _WHOLE: Final = WithJsonSchema({"type": "integer"})
 _TEXT: Final = WithJsonSchema({"type": "string"})
 _OBJECT: Final = WithJsonSchema({"type": "object"})
@@ -53,7 +53,9 @@ class SweepRequest(ExecuteRequest):
     grid: Annotated[dict[str, _Values], WithJsonSchema({"type": "object"})] = Field(
         default_factory=dict, description='{"fast": [5, 10]} or {"fast": {"low": 5, "high": 50, "step": 5}}.'
     )
-    search: Annotated[Search, one_of(get_args(Search)), _TEXT] = Field("grid", description="Or random: a sample.")
+    search: Annotated[SearchMethod, one_of(get_args(SearchMethod)), _TEXT] = Field(
+        "grid", description="Or random: a sample."
+    )
     max_variants: Annotated[Whole, Field(ge=2, le=MAX_VARIANTS), _WHOLE] = Field(1_000, description="2-20000.")
     objective: Annotated[Objective, one_of(get_args(Objective))] = Field("sharpe_ratio", description="To maximise.")
     walk_forward: Annotated[WalkForwardTerms | None, WithJsonSchema({"type": "object"})] = Field(
@@ -152,7 +154,7 @@ class SweepResponse(Response):
     warnings: list[str] = Field(default_factory=list, description="Reasons for doubt.")
 
 
-class ListRequest(Request):
+class RunsRequest(Request):
     """Which backtests and sweeps."""
 
     search: Text | None = Field(None, description="Words of script, tickers or description.")
@@ -180,7 +182,7 @@ class ListedJob(Response):
     message: str | None = None
 
 
-class ListResponse(Response):
+class RunsResponse(Response):
     """Backtests and sweeps, newest first."""
 
     jobs: Annotated[list[ListedJob], TABLE] = Field(default_factory=list[ListedJob], description="Newest first.")
@@ -394,8 +396,8 @@ BACKTEST_SWEEP: Final[Endpoint[SweepRequest, SweepStarted]] = _sweep(
 BACKTEST_SWEEP_STATUS: Final[Endpoint[SweepIdRequest, SweepResponse]] = _sweep(
     "backtest_sweep_status", "GET", "/backtest/sweep/{sweep_id}", SweepIdRequest, SweepResponse, "A sweep's findings."
 )
-BACKTEST_LIST: Final[Endpoint[ListRequest, ListResponse]] = _sweep(
-    "backtest_list", "GET", "/backtest/jobs", ListRequest, ListResponse, "Backtests and sweeps, open ones too."
+BACKTEST_LIST: Final[Endpoint[RunsRequest, RunsResponse]] = _sweep(
+    "backtest_list", "GET", "/backtest/jobs", RunsRequest, RunsResponse, "Backtests and sweeps, open ones too."
 )
 BACKTEST_COMPARE: Final[Endpoint[CompareRequest, CompareResponse]] = _sweep(
     "backtest_compare", "POST", "/backtest/compare", CompareRequest, CompareResponse, "Results side by side."

@@ -13,7 +13,7 @@ from api.inputs import MarketTypeInput, Number, Request, Text, Whole, fold, json
 
 StrategyType = Literal["signal", "dca", "grid", "pair_trading", "cross_sectional"]
 
-Interval = Literal["hourly", "daily", "weekly", "monthly"]
+ScheduleInterval = Literal["hourly", "daily", "weekly", "monthly"]
 ExecutionTiming = Literal["open", "close"]
 Spacing = Literal["arithmetic", "geometric"]
 GridType = Literal["neutral", "long"]
@@ -36,7 +36,7 @@ class DcaParameters(Request):
 
     ticker: Text | None = Field(None, description="What to buy. Default: every ticker of the universe.")
     fixed_amount: Number = Field(gt=0, le=1e12, description="Spent on each purchase, in quote currency.")
-    interval: Annotated[Interval, one_of(get_args(Interval))] = Field(description="How often to buy.")
+    interval: Annotated[ScheduleInterval, one_of(get_args(ScheduleInterval))] = Field(description="How often to buy.")
     interval_day: Annotated[Whole, Field(ge=0, le=28)] | None = Field(
         None, description="Weekly: 0 Monday to 6 Sunday (default 0). Monthly: day 1-28 (default 1)."
     )

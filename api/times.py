@@ -83,16 +83,16 @@ SECONDS: Final[dict[Timeframe, int]] = {
 _FIRST_MONDAY: Final = 345_600
 """1970-01-05, in unix seconds. The epoch was a Thursday."""
 
-Moment = TypeVar("Moment", int, float, "NDArray[np.int64]", "NDArray[np.float64]")
+MomentT = TypeVar("MomentT", int, float, "NDArray[np.int64]", "NDArray[np.float64]")
 
 
-def opening(moment: Moment, timeframe: Timeframe) -> Moment:
+def opening(moment: MomentT, timeframe: Timeframe) -> MomentT:
     """The open time of the bar that contains `moment`, in unix seconds; of each moment for an array."""
     shift, seconds = _first_opening(timeframe), SECONDS[timeframe]
     return (moment - shift) // seconds * seconds + shift
 
 
-def next_opening(moment: Moment, timeframe: Timeframe) -> Moment:
+def next_opening(moment: MomentT, timeframe: Timeframe) -> MomentT:
     """The first open time of a bar at or after `moment`, in unix seconds; of each moment for an array."""
     shift, seconds = _first_opening(timeframe), SECONDS[timeframe]
     return -(-(moment - shift) // seconds) * seconds + shift

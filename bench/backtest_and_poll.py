@@ -22,7 +22,7 @@ from api.times import SystemClock
 from engine.feeds.market import open_feed
 from engine.jobs.preparation import prepare
 from engine.jobs.run import run_backtest
-from engine.jobs.spec import World
+from engine.jobs.spec import CandleOrigin
 from engine.store.database import Store, default_url
 
 SCRIPT = """
@@ -76,7 +76,7 @@ def in_process(home: Path, body: dict[str, Any]) -> float:
     """The same backtest here, warm: milliseconds, median of five."""
     store = Store.open(default_url(home))
     feed, now = open_feed(store, SystemClock(), 7), SystemClock().now()
-    world, took = World(store.url, 7), list[float]()
+    world, took = CandleOrigin(store.url, 7), list[float]()
     for number in range(6):
         began = time.perf_counter()
         spec = prepare(feed, now, ExecuteRequest.model_validate(variant(body, number)), 10**8)

@@ -9,7 +9,7 @@ import numpy as np
 
 from api.symbols import Instrument
 from engine.frame import Bars, Frame
-from engine.program import Emission, Entry, Exit, Intent, Rebalance, Size, StaticProgram
+from engine.program import Emission, Entry, Exit, Rebalance, SignalIntent, Size, StaticProgram
 from engine.results.metrics import measure_curve, measure_trades
 from engine.simulation.kernel import simulate
 from engine.simulation.settings import SimulationSettings
@@ -41,7 +41,7 @@ def momentum(frame: Frame, every: int) -> StaticProgram:
     weights = np.where(rank < best, 0.99 / best, 0.0)
     due = np.arange(len(frame)) % every == 0
     due[:LOOKBACK] = False
-    intents: tuple[Intent, ...] = tuple(Rebalance(i, w) for i, w in zip(frame.bars, weights, strict=True))
+    intents: tuple[SignalIntent, ...] = tuple(Rebalance(i, w) for i, w in zip(frame.bars, weights, strict=True))
     return (Emission(due, intents),)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from api.symbols import Instrument
 from api.times import SECONDS, AcceleratedClock, Clock, Timeframe
 from engine.feeds.feed import Feed
-from engine.feeds.importing import ImportOptions, Outcome, import_all
+from engine.feeds.importing import ImportOptions, TableImport, import_all
 from engine.feeds.market import open_feed
 from engine.feeds.simulated import SimulatedFeed
 from engine.store.database import Store, default_url
@@ -87,7 +87,7 @@ def _year_of_minutes() -> None:
     )
 
 
-def _import(store: Store, path: Path, instrument: Instrument, timeframe: Timeframe) -> tuple[Outcome, ...]:
+def _import(store: Store, path: Path, instrument: Instrument, timeframe: Timeframe) -> tuple[TableImport, ...]:
     return import_all(store, [path], ImportOptions(instrument, timeframe=timeframe), clock=CLOCK)
 
 

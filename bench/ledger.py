@@ -15,9 +15,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from safety.ledger import Ledger
-from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
+from safety.terms.facts import Outcome, PolicyDecision, RuleResult, SwitchState, Usage
 from safety.terms.intent import GO, Caller, Intent, Verdict
-from safety.terms.proposal import Order, Proposal
+from safety.terms.proposal import OrderTerms, Proposal
 
 ROUNDS = 200
 BUSY_DAY = 1_000
@@ -27,7 +27,7 @@ CALLER = Caller("orders_place", "bench")
 
 def proposal(number: int) -> Proposal:
     """A unique order."""
-    order = Order(
+    order = OrderTerms(
         account_id="bench", exchange="binance", market_type="spot", symbol="BTC/USDT", side="buy", order_type="limit",
         amount=Decimal(number + 1) / 1_000, price=Decimal(60_000),
     )  # fmt: skip
@@ -38,9 +38,9 @@ def proposal(number: int) -> Proposal:
     )  # fmt: skip
 
 
-def passes(_usage: Usage, _switch: SwitchState) -> Decision:
+def passes(_usage: Usage, _switch: SwitchState) -> PolicyDecision:
     """A policy that costs nothing."""
-    return Decision(Outcome.PASS, (Finding("R00_BENCH"),), "0a" * 32)
+    return PolicyDecision(Outcome.PASS, (RuleResult("R00_BENCH"),), "0a" * 32)
 
 
 def goes(_intent: Intent, _usage: Usage, _switch: SwitchState) -> Verdict:

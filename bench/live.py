@@ -27,7 +27,7 @@ import sqlalchemy as sa
 
 from api.live import SubscribeRequest
 from api.times import AcceleratedClock
-from engine.access import ALL_SCOPES, LOCAL_AGENT, Caller, Profile
+from engine.access import ALL_SCOPES, LOCAL_AGENT, AgentProfile, ApiCaller
 from engine.engine import Engine, EngineSettings
 from engine.feeds.market import open_feed
 from engine.live import LiveSettings
@@ -84,7 +84,7 @@ def _aged(engine: Engine, clock: AcceleratedClock, days: int) -> tuple[float, tu
     deployment = replace(catalogue()[0], timeframe="1m", script=AGED)
     now = int(clock.now()) // 60 * 60
     begin = now - days * 86_400
-    _subscribe(engine, Caller("bench", LOCAL_AGENT, scopes=frozenset(ALL_SCOPES)), "trade")
+    _subscribe(engine, ApiCaller("bench", LOCAL_AGENT, scopes=frozenset(ALL_SCOPES)), "trade")
     history = open_feed(engine.store, clock, engine.settings.seed)
     kept = decide(history, deployment, begin, begin).kept
     values = {"deployment": deployment.to_json(), "started_at": begin, "cursor": now, "kept": kept, "held": "{}"}
@@ -107,7 +107,7 @@ async def month() -> None:
         engine = await Engine.open(EngineSettings(Path(home), live=LiveSettings(in_background=False)), clock)
         try:
             await engine.access.local_key()
-            caller = Caller("bench", LOCAL_AGENT, scopes=frozenset(ALL_SCOPES))
+            caller = ApiCaller("bench", LOCAL_AGENT, scopes=frozenset(ALL_SCOPES))
             for number in range(MAX_ACTIVE):
                 _subscribe(engine, caller, "trade" if number % 2 else "signal", number)
             deployment = replace(catalogue()[0], timeframe="15m", script=AGED, tickers=("BINANCE:BTC/USDT",))
@@ -159,13 +159,13 @@ async def main() -> None:
         print(f"   {wall / COUNT:5.2f} ms each" if script else f"   decisions one by one {alone:7.1f} ms")
 
 
-async def _agent(engine: Engine, number: int) -> Caller:
+async def _agent(engine: Engine, number: int) -> ApiCaller:
     address = f"agent {number}"
-    made = await engine.access.register(Profile(address), address)
+    made = await engine.access.register(AgentProfile(address), address)
     return replace(made.caller(address), scopes=frozenset(ALL_SCOPES))
 
 
-def _subscribe(engine: Engine, caller: Caller, mode: str, number: int = 0) -> None:
+def _subscribe(engine: Engine, caller: ApiCaller, mode: str, number: int = 0) -> None:
     """Each subscription has a webhook of its own, or else an account: it would be found as a duplicate."""
     hook = {"url": f"https://example.com/{number}", "events": ["error"]}
     account = {"account_id": "paper-binance"} if mode == "trade" else {}
@@ -177,7 +177,7 @@ def _subscribe(engine: Engine, caller: Caller, mode: str, number: int = 0) -> No
 
 
 def _measure(
-    engine: Engine, clock: AcceleratedClock, callers: Sequence[Caller], mode: str, script: str | None
+    engine: Engine, clock: AcceleratedClock, callers: Sequence[ApiCaller], mode: str, script: str | None
 ) -> tuple[tuple[float, float], float]:
     for caller in callers:
         for number in range(MAX_ACTIVE):

@@ -16,12 +16,12 @@ from typing import Final
 from api.orders import PlaceRequest
 from safety.policy.evaluation import LIVE, Policy, evaluate
 from safety.policy.explain import left
-from safety.terms.facts import AccountFacts, Facts, Quote, Resting, Usage
-from safety.terms.proposal import Order
+from safety.terms.facts import AccountFacts, Facts, Quote, RestingOrder, Usage
+from safety.terms.proposal import OrderTerms
 
 ROUNDS: Final = 5_000
 
-ORDER: Final = Order(
+ORDER: Final = OrderTerms(
     account_id="acc-1",
     exchange="binance",
     market_type="spot",
@@ -54,7 +54,7 @@ FACTS: Final = Facts(
         free={"USDT": Decimal(500)},
         positions={"ETH/USDT": Decimal("0.01")},
         position_usd={"ETH/USDT": Decimal(40)},
-        open_orders=(Resting("BTC/USDT", "buy", Decimal(55_000), Decimal("0.0004")),),
+        open_orders=(RestingOrder("BTC/USDT", "buy", Decimal(55_000), Decimal("0.0004")),),
     ),
     usage=Usage(
         notional_24h=Decimal(60),

@@ -31,7 +31,7 @@ from engine.frame import Bars, Frame, Source
 from engine.language.script import ScriptContext
 from engine.research.plan import Periods
 from engine.research.sweep import run_variants
-from engine.research.variants import Terms
+from engine.research.variants import SweepTerms
 from engine.simulation.settings import SimulationSettings
 
 from .backtest_engines import CASH, FEE, market
@@ -55,7 +55,7 @@ def grid(count: int) -> NDArray[np.float64]:
     return np.array(list(levels)[:count])
 
 
-def setting(size: int, tickers: int, name: str) -> tuple[Frame, Terms]:
+def setting(size: int, tickers: int, name: str) -> tuple[Frame, SweepTerms]:
     """A frame and the common part of all variants."""
     times, opened, high, low, close, volume = market(size)
     instruments = tuple(Instrument("binance", f"T{i}", "USDT") if i else BTC for i in range(tickers))
@@ -63,7 +63,7 @@ def setting(size: int, tickers: int, name: str) -> tuple[Frame, Terms]:
     context = ScriptContext(instruments, "1h")
     settings = SimulationSettings(initial_cash=CASH, fee=FEE, slippage=0.0)
     sources: tuple[Source, ...] = ("simulated",) * tickers
-    return Frame("1h", times, bars), Terms(name, SCRIPT, context, NAMES, instruments, sources, 0, settings)
+    return Frame("1h", times, bars), SweepTerms(name, SCRIPT, context, NAMES, instruments, sources, 0, settings)
 
 
 def ours(executor: Executor, size: int, variants: NDArray[np.float64], tickers: int = 1) -> float:

@@ -24,7 +24,7 @@ from api.times import Clock
 from engine.store.accounts import agents_table, keys_table, usage_table
 from engine.store.database import Store, Version, new_id
 
-Kind = Literal["backtests", "registrations"]
+QuotaKind = Literal["backtests", "registrations"]
 Tier = Literal["provisional", "local"]
 
 MINUTE: Final = 60.0
@@ -34,7 +34,7 @@ _CROWDED: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class KeyLimits:
     """The limits of one API key."""
 
     requests_per_minute: int
@@ -46,13 +46,13 @@ class Limits:
 class QuotaSettings:
     """The service's published limits for agents that registered themselves, and a laptop's for its own user."""
 
-    provisional: Limits = Limits(requests_per_minute=300, backtests_per_hour=10, backtests_per_day=30)
-    local: Limits = Limits(requests_per_minute=60_000, backtests_per_hour=2_000, backtests_per_day=20_000)
+    provisional: KeyLimits = KeyLimits(requests_per_minute=300, backtests_per_hour=10, backtests_per_day=30)
+    local: KeyLimits = KeyLimits(requests_per_minute=60_000, backtests_per_hour=2_000, backtests_per_day=20_000)
     registrations_per_hour: int = 5
     anonymous_requests_per_minute: int = 300
     provisional_key_seconds: float = DAY
 
-    def limits(self, tier: Tier) -> Limits:
+    def limits(self, tier: Tier) -> KeyLimits:
         """The limits of a tier."""
         return self.local if tier == "local" else self.provisional
 
@@ -61,7 +61,7 @@ class QuotaSettings:
 class Window:
     """At most `limit` of a kind in any `seconds`."""
 
-    kind: Kind
+    kind: QuotaKind
     limit: int
     seconds: float
 
@@ -151,7 +151,7 @@ _REGISTER: Final = "POST /meta/register gives a provisional key for market data 
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class ApiCaller:
     """The sender of a request. Without a key, only the network address is known."""
 
     address: str
@@ -179,13 +179,13 @@ class Registration:
     scopes: tuple[Scope, ...]
     expires_at: float
 
-    def caller(self, address: str) -> Caller:
+    def caller(self, address: str) -> ApiCaller:
         """The new agent as a caller."""
-        return Caller(address, self.agent_id, self.key_id, scopes=frozenset(self.scopes))
+        return ApiCaller(address, self.agent_id, self.key_id, scopes=frozenset(self.scopes))
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class AgentProfile:
     """The details that an agent gives when it registers."""
 
     display_name: str
@@ -206,7 +206,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    caller: Caller
+    caller: ApiCaller
     expires_at: float | None
 
 
@@ -221,7 +221,7 @@ class Access:
         self._requests = RequestRate(clock)
         self._kept: tuple[Version, dict[str, _Key]] | None = None
 
-    async def admit(self, key: str | None, scope: Scope | None, address: str) -> Caller:
+    async def admit(self, key: str | None, scope: Scope | None, address: str) -> ApiCaller:
         """Identify the caller, count the request and check that the key covers `scope`.
 
         If no key is required, a caller with a missing or wrong key is anonymous.
@@ -235,7 +235,7 @@ class Access:
         if found is None or expired:
             self._requests.count(address, self._settings.anonymous_requests_per_minute)
             if scope is None:
-                return Caller(address)
+                return ApiCaller(address)
             raise _expired() if expired else _unknown_key(key)
         caller = found.caller
         self._requests.count(caller.key_id or address, self._limits(caller).requests_per_minute)
@@ -243,7 +243,7 @@ class Access:
             require(caller, scope)
         return caller
 
-    async def register(self, profile: Profile, address: str) -> Registration:
+    async def register(self, profile: AgentProfile, address: str) -> Registration:
         """Make a provisional agent with a key for research.
 
         Raises:
@@ -277,7 +277,7 @@ class Access:
         await self._store.write(work)
         return made
 
-    def spend_backtest(self, connection: sa.Connection, caller: Caller) -> None:
+    def spend_backtest(self, connection: sa.Connection, caller: ApiCaller) -> None:
         """Count one backtest, in the write transaction that stores the job.
 
         Raises:
@@ -285,7 +285,7 @@ class Access:
         """
         spend(connection, caller.identified, self._backtest_windows(caller.tier), self._clock.now())
 
-    async def allowances(self, caller: Caller) -> tuple[Allowance, ...]:
+    async def allowances(self, caller: ApiCaller) -> tuple[Allowance, ...]:
         """The caller's usage of each quota."""
         now = self._clock.now()
         windows = self._backtest_windows(caller.tier)
@@ -346,11 +346,11 @@ class Access:
             if row is None:
                 return None
             scopes = frozenset(cast("list[Scope]", row.scopes.split(",")))
-            caller = Caller("", row.agent_id, row.id, row.display_name, row.tier, scopes)
+            caller = ApiCaller("", row.agent_id, row.id, row.display_name, row.tier, scopes)
             found[digest] = _Key(caller, row.expires_at)
         return found[digest]
 
-    def _limits(self, caller: Caller) -> Limits:
+    def _limits(self, caller: ApiCaller) -> KeyLimits:
         return self._settings.limits(caller.tier)
 
     def _backtest_windows(self, tier: Tier) -> tuple[Window, ...]:
@@ -361,7 +361,7 @@ class Access:
         )
 
 
-def require(caller: Caller, scope: Scope) -> None:
+def require(caller: ApiCaller, scope: Scope) -> None:
     """Refuse a caller whose key does not cover `scope`.
 
     Raises:
@@ -416,7 +416,7 @@ def _expired() -> NotAuthorised:
     return NotAuthorised("the API key has expired", suggestion=f"Register again: {_REGISTER}", code="EXPIRED_API_KEY")
 
 
-def _out_of_scope(scope: Scope, caller: Caller) -> NotAuthorised:
+def _out_of_scope(scope: Scope, caller: ApiCaller) -> NotAuthorised:
     held = ", ".join(s for s in ALL_SCOPES if s in caller.scopes) or "no scope"
     return NotAuthorised(
         f"this needs the scope {scope}, and the API key has {held}",

@@ -116,7 +116,7 @@ class Engine:
         from .feeds.market import open_feed
         from .jobs.jobs import Jobs
         from .jobs.preparation import collect
-        from .jobs.spec import World
+        from .jobs.spec import CandleOrigin
         from .live.door import PaperDoor
         from .live.live import Live
         from .venues.exchange.session import Connector
@@ -126,7 +126,7 @@ class Engine:
         connector = Connector(store, settings.venue_urls)
         feed = open_feed(store, clock, settings.seed, settings.data, connector)
         access = Access(store, clock, settings.home, settings.quotas)
-        world = World(store.url, settings.seed, settings.jobs.executor, settings.data)
+        world = CandleOrigin(store.url, settings.seed, settings.jobs.executor, settings.data)
         jobs = Jobs(store, clock, world, settings.jobs, partial(collect, feed), worker)
         jobs.resume()
         own = _own_accounts(settings, store, connector)

@@ -66,7 +66,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class FrameLayout:
     """The metadata of a frame, so that its numbers can be passed as plain arrays.
 
     `made` marks the instruments whose bars are built from shorter ones; these have a `partial` array.
@@ -78,14 +78,14 @@ class Layout:
     made: tuple[bool, ...]
 
 
-def packed(frame: Frame) -> tuple[Layout, dict[str, NDArray[Any]]]:
+def packed(frame: Frame) -> tuple[FrameLayout, dict[str, NDArray[Any]]]:
     """A frame as a layout and arrays: `time`, `partial` and the candles.
 
     The columns of a single instrument are passed without a copy; those of several are one array,
     `candles`, instruments x 5 x bars.
     """
     every = tuple(frame.bars.values())
-    layout = Layout(
+    layout = FrameLayout(
         frame.timeframe, tuple(frame.bars), tuple(b.source for b in every), tuple(b.partial is not None for b in every)
     )
     none = np.zeros(len(frame), dtype=np.bool_)
@@ -98,7 +98,7 @@ def packed(frame: Frame) -> tuple[Layout, dict[str, NDArray[Any]]]:
     return layout, arrays | {"candles": np.array([[getattr(b, name) for name in _COLUMNS] for b in every])}
 
 
-def unpacked(layout: Layout, arrays: Mapping[str, NDArray[Any]]) -> Frame:
+def unpacked(layout: FrameLayout, arrays: Mapping[str, NDArray[Any]]) -> Frame:
     """The frame that was packed; its arrays are views."""
     bars: dict[Instrument, Bars] = {}
     for number, instrument in enumerate(layout.instruments):
@@ -109,7 +109,7 @@ def unpacked(layout: Layout, arrays: Mapping[str, NDArray[Any]]) -> Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Resampled:
+class LongerBars:
     """Longer bars, and for each base bar the index of the last one complete at its close; -1 before the first."""
 
     frame: Frame
@@ -121,7 +121,7 @@ class Resampled:
         return np.where(self.visible >= 0, known, False if values.dtype == np.bool_ else np.nan)
 
 
-def resample(frame: Frame, timeframe: Timeframe) -> Resampled:
+def resample(frame: Frame, timeframe: Timeframe) -> LongerBars:
     """Group `frame` into bars of `timeframe`, aligned to UTC.
 
     A first group whose beginning was not loaded is omitted: its open, high and volume would be wrong.
@@ -135,7 +135,7 @@ def resample(frame: Frame, timeframe: Timeframe) -> Resampled:
     times = kept[begins]
     bars = {i: _grouped(b, begins, skipped) for i, b in frame.bars.items()}
     visible = np.searchsorted(times + seconds, frame.time + frame.seconds, side="right") - 1
-    return Resampled(Frame(timeframe, times, bars), visible)
+    return LongerBars(Frame(timeframe, times, bars), visible)
 
 
 def _grouped(bars: Bars, begins: NDArray[np.int64], skipped: int) -> Bars:

@@ -14,10 +14,10 @@ from typing import Literal, Protocol, runtime_checkable
 from api.symbols import Instrument
 from engine.frame import Bools, Floats
 
-Side = Literal[1, -1]
+DirectionSign = Literal[1, -1]
 """1 is long, -1 is short."""
 
-Value = float | Floats
+ParameterValue = float | Floats
 """A constant, or one number per bar (NaN: unknown on that bar, so the intent does not fire)."""
 
 
@@ -30,7 +30,7 @@ class Size:
     (fraction of equity lost at the stop; needs a stop loss)."""
 
     kind: SizeKind
-    value: Value
+    value: ParameterValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class Entry:
     """
 
     instrument: Instrument
-    side: Side
+    side: DirectionSign
     size: Size
-    limit: Value | None = None
-    stop_loss: Value | None = None
-    take_profit: Value | None = None
-    trailing_stop: Value | None = None
+    limit: ParameterValue | None = None
+    stop_loss: ParameterValue | None = None
+    take_profit: ParameterValue | None = None
+    trailing_stop: ParameterValue | None = None
     pyramiding: int = 0
     tag: str | None = None
     max_positions: int | None = None
@@ -62,8 +62,8 @@ class Exit:
     """
 
     instrument: Instrument
-    side: Side | None = None
-    fraction: Value = 1.0
+    side: DirectionSign | None = None
+    fraction: ParameterValue = 1.0
     tag: str | None = None
     once: int | None = None
 
@@ -73,7 +73,7 @@ class MoveStop:
     """Move the stop of the position to `price` from the next bar on, if that is tighter; never loosen it."""
 
     instrument: Instrument
-    price: Value
+    price: ParameterValue
     tag: str | None = None
 
 
@@ -82,7 +82,7 @@ class Rebalance:
     """Buy or sell the difference to a target weight of equity (negative is short)."""
 
     instrument: Instrument
-    weight: Value
+    weight: ParameterValue
     tag: str | None = None
 
 
@@ -94,15 +94,15 @@ class Grid:
     """
 
     instrument: Instrument
-    lower: Value
-    upper: Value
+    lower: ParameterValue
+    upper: ParameterValue
     levels: int
     size: Size
     spacing: Literal["arithmetic", "geometric"] = "arithmetic"
     tag: str | None = None
 
 
-Intent = Entry | Exit | Rebalance | Grid | MoveStop
+SignalIntent = Entry | Exit | Rebalance | Grid | MoveStop
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Emission:
     """One `emit_signal`: on every bar where `condition` holds, the intents are decided at that bar's close."""
 
     condition: Bools
-    intents: tuple[Intent, ...]
+    intents: tuple[SignalIntent, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +149,8 @@ class AccountState:
 class StatefulProgram(Protocol):
     """A program whose decisions read the account: called once per bar, in order, and never about the future."""
 
-    def decide(self, bar: int, account: AccountState) -> Sequence[Intent]:
-        """The intents decided at the close of `bar`, in script order, with every `Value` a plain float."""
+    def decide(self, bar: int, account: AccountState) -> Sequence[SignalIntent]:
+        """The intents decided at the close of `bar`, in script order, with every `ParameterValue` a plain float."""
         ...
 
 

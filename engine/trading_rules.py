@@ -36,7 +36,7 @@ from api.exchanges import EXCHANGES
 
 if TYPE_CHECKING:
     from api.orders import ExitRole
-    from engine.feeds.feed import Listing
+    from engine.feeds.feed import InstrumentListing
 
 
 SLIPPAGE: Final = Decimal("0.0005")
@@ -52,10 +52,10 @@ highest leverage can open."""
 ROUNDING: Final = 1e-9
 """How far, in lots, a float amount may be from a whole number of lots and still count as whole."""
 
-Number = TypeVar("Number", float, Decimal)
+NumberT = TypeVar("NumberT", float, Decimal)
 
 
-def liquidation_value(side: int, cost: Number, margin: Number, maintenance: Number) -> Number:
+def liquidation_value(side: int, cost: NumberT, margin: NumberT, maintenance: NumberT) -> NumberT:
     """The value of a position at which its equity is the maintenance margin.
 
     Equity is `margin + side * (value - cost)` and the maintenance margin `maintenance * value`, both at the current
@@ -163,7 +163,7 @@ class Steps:
     lot: Decimal
 
     @classmethod
-    def of(cls, listing: Listing) -> Steps:
+    def of(cls, listing: InstrumentListing) -> Steps:
         """Of a listing."""
         return cls(Decimal(listing.tick_size), Decimal(listing.lot_size))
 
@@ -185,7 +185,7 @@ class ListedTerms:
     smallest: Decimal
 
     @classmethod
-    def of(cls, listing: Listing) -> ListedTerms:
+    def of(cls, listing: InstrumentListing) -> ListedTerms:
         """Of a listing."""
         row = EXCHANGES[listing.instrument.exchange]
         usual = row.minimum if listing.instrument.quote == row.quote else ZERO

@@ -31,10 +31,10 @@ def register_accounts(server: MCPServer[Any], backends: Backends) -> None:
     @server.resource(ACCOUNTS, name="accounts", title="Accounts", mime_type="application/json")
     async def accounts() -> str:
         """The exchange accounts with their ids and exchanges; paper accounts are marked."""
-        from api.accounts import ACCOUNTS_LIST, ListRequest
+        from api.accounts import ACCOUNTS_LIST, AccountsRequest
 
         async with reading(backends.client) as client:
-            return (await client.call(ACCOUNTS_LIST, ListRequest())).model_dump_json(exclude_none=True)
+            return (await client.call(ACCOUNTS_LIST, AccountsRequest())).model_dump_json(exclude_none=True)
 
     @server.resource(BALANCES, name="account", title="Account", mime_type="application/json")
     async def account(account_id: str) -> str:
@@ -55,9 +55,9 @@ async def complete_account(open_client: OpenClient, typed: str) -> list[str]:
 
 
 async def _account_ids(client: Client) -> list[str]:
-    from api.accounts import ACCOUNTS_LIST, ListRequest
+    from api.accounts import ACCOUNTS_LIST, AccountsRequest
 
-    found = await client.call(ACCOUNTS_LIST, ListRequest())
+    found = await client.call(ACCOUNTS_LIST, AccountsRequest())
     return [each.account_id for each in found.accounts if each.account_id]
 
 

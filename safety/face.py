@@ -15,7 +15,7 @@ from api.live import (
 )
 from api.orders import Order, PlacedOrder
 from api.outputs import Response, Time
-from safety.terms.intent import State
+from safety.terms.intent import IntentState
 
 if TYPE_CHECKING:
     from safety.gate import Gate as Gate  # noqa: PLC0414 - tools take the type from here
@@ -25,7 +25,7 @@ OrderOutcome = Literal["placed", "approval_required", "unknown", "not_placed"]
 HOW_TO_APPROVE: Final = "heytraders-mcp approve"
 
 
-class Waiting(Response):
+class WaitingIntent(Response):
     """An intent that waits for a human."""
 
     intent_id: str = Field(description="For order_intent.")
@@ -43,12 +43,12 @@ class GatedOrder(PlacedOrder):
 
     outcome: OrderOutcome | None = Field(default=None, description="unknown: it may exist; never place it again.")
     intent_id: str | None = Field(default=None, description="For order_intent.")
-    intent_state: Annotated[State, WithJsonSchema({"type": "string"})] | None = Field(
+    intent_state: Annotated[IntentState, WithJsonSchema({"type": "string"})] | None = Field(
         default=None, description="As order_intent names it."
     )
     confirmed_by: Confirmed | None = Field(default=None, description="Who approved; standing: a strategy's approval.")
     repeated: bool | None = Field(default=None, description="true: this call found the intent of an earlier one.")
-    approval: Waiting | None = Field(default=None, description="What a human has to approve.")
+    approval: WaitingIntent | None = Field(default=None, description="What a human has to approve.")
     next_step: str | None = Field(default=None, description="What to do now.")
 
 
@@ -56,7 +56,7 @@ class GatedSubscription(Subscription):
     """A subscription, or the approval that it waits for."""
 
     outcome: OrderOutcome | None = Field(default=None, description="approval_required: a human has to approve first.")
-    approval: Waiting | None = Field(default=None, description="What a human has to approve.")
+    approval: WaitingIntent | None = Field(default=None, description="What a human has to approve.")
     next_step: str | None = Field(default=None, description="What to do now.")
 
 
@@ -64,14 +64,14 @@ class GatedPost(Post):
     """A post, or the approval that it waits for."""
 
     outcome: OrderOutcome | None = Field(default=None, description="approval_required: a human has to approve first.")
-    approval: Waiting | None = Field(default=None, description="What a human has to approve.")
+    approval: WaitingIntent | None = Field(default=None, description="What a human has to approve.")
 
 
 class GatedProfile(Profile):
     """A profile, or the approval that its change waits for."""
 
     outcome: OrderOutcome | None = Field(default=None, description="approval_required: a human has to approve first.")
-    approval: Waiting | None = Field(default=None, description="What a human has to approve.")
+    approval: WaitingIntent | None = Field(default=None, description="What a human has to approve.")
 
 
 class Left(Response):
@@ -104,7 +104,7 @@ class IntentReport(Response):
     """The outcome of an intent."""
 
     intent_id: str
-    state: State = Field(description="UNKNOWN: it may exist, never repeat it. ABSENT: not found so far.")
+    state: IntentState = Field(description="UNKNOWN: it may exist, never repeat it. ABSENT: not found so far.")
     kind: str = Field(description="order, standing (a deployed strategy) or publication.")
     summary: str = Field(description="What it is, rendered from its terms alone.")
     reason: str | None = Field(default=None, description="Why it is in this state.")
@@ -127,7 +127,7 @@ class SafetyStatus(Response):
     assurance_reason: str = Field(description="Why, and what would raise it.")
     policy: str = Field(description="Where the policy comes from and whether it is signed.")
     limits: list[Left] = Field(default_factory=list[Left], description="Each limit and what is left of it.")
-    pending: list[Waiting] = Field(default_factory=list[Waiting], description="Waiting for a human.")
+    pending: list[WaitingIntent] = Field(default_factory=list[WaitingIntent], description="Waiting for a human.")
     unresolved: list[str] = Field(default_factory=list[str], description="Intents whose outcome is unknown.")
     warnings: list[str] = Field(default_factory=list[str], description="What a human should look at.")
     next_step: str | None = Field(default=None, description="What to do now.")
@@ -143,7 +143,7 @@ class Halted(Response):
     next_step: str = Field(description="Only a human can release it.")
 
 
-Answer = Literal["yes", "no", "not_asked"]
+DialogAnswer = Literal["yes", "no", "not_asked"]
 
 
 class Asking(Protocol):
@@ -154,7 +154,7 @@ class Asking(Protocol):
         """Whether the client can show a question."""
         ...
 
-    async def ask(self, intent_id: str, question: str) -> Answer:
+    async def ask(self, intent_id: str, question: str) -> DialogAnswer:
         """Show the question and return the answer. May end the call, which is made again with the answer.
 
         Args:

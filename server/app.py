@@ -29,8 +29,8 @@ from resources.opening import Backends
 from safety.exits import redacted
 from server import package_version
 from server.backend import Backend, open_backend
-from server.calls import ClientAsking, OpenDesk, StrictTool, caller, failure, shown_resource
-from tools.desk import Desk, ServerMode
+from server.calls import ClientAsking, OpenContext, StrictTool, caller, failure, shown_resource
+from tools.context import ServerMode, ToolContext
 from tools.surface import exposed, not_offered
 
 from .settings import Settings
@@ -89,7 +89,7 @@ def instructions(settings: Settings) -> str:
     return f"{where}{narrowed}{steps}{money}{_ERRORS}"
 
 
-class DeskServer(MCPServer[Any]):
+class ToolServer(MCPServer[Any]):
     """The SDK's server, except that a call of an unknown tool is answered with the list of tools."""
 
     hosted = False
@@ -174,12 +174,12 @@ def create_server(
                 at_session_end()
 
     rows = exposed(settings.toolsets, read_only=settings.read_only)
-    server = DeskServer(
+    server = ToolServer(
         NAME,
         title="HeyTraders",
         version=package_version(),
         instructions=instructions(settings),
-        tools=[StrictTool.of(row, _desks(settings, backend, row.name in _RUN_JOBS)) for row in rows],
+        tools=[StrictTool.of(row, _contexts(settings, backend, row.name in _RUN_JOBS)) for row in rows],
         log_level=settings.log_level,
         lifespan=session,
         cache_hints=dict.fromkeys(_CACHED, _AN_HOUR),
@@ -193,12 +193,12 @@ def create_server(
     return server
 
 
-def _desks(settings: Settings, backend: Backend, runs_jobs: bool) -> OpenDesk:  # noqa: FBT001
+def _contexts(settings: Settings, backend: Backend, runs_jobs: bool) -> OpenContext:  # noqa: FBT001
     """A function that gives each call of a tool its dependencies; `runs_jobs`: the tool needs a worker process."""
     mode = ServerMode(source=backend.source, read_only=settings.read_only, toolsets=settings.toolsets)
 
-    async def open_desk(context: Context[Any, Any]) -> Desk:
-        return Desk(
+    async def open_context(context: Context[Any, Any]) -> ToolContext:
+        return ToolContext(
             client=await backend.client(runs_jobs=runs_jobs),
             engine_client=backend.engine_client,
             mode=mode,
@@ -209,7 +209,7 @@ def _desks(settings: Settings, backend: Backend, runs_jobs: bool) -> OpenDesk:  
             caller=caller(context),
         )
 
-    return open_desk
+    return open_context
 
 
 @asynccontextmanager

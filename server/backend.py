@@ -178,11 +178,11 @@ def _something_waits(ledger: Ledger) -> bool:
 POLL_SECONDS: Final = 1.0
 FAST_POLL_SECONDS: Final = 0.05
 
-Source = Literal["hosted", "embedded"]
+BackendKind = Literal["hosted", "embedded"]
 MakeDoor = Callable[["OrderDoor"], "OrderDoor"]
 """Makes the door of live strategies from the door to the paper books."""
 
-Opener = Callable[[Settings], AbstractAsyncContextManager["Reached"]]
+ReachOpener = Callable[[Settings], AbstractAsyncContextManager["Reached"]]
 
 
 class Backend:
@@ -195,10 +195,10 @@ class Backend:
 
     def __init__(self, settings: Settings, tasks: anyio.abc.TaskGroup) -> None:
         self.settings = settings
-        self.source: Source = "hosted" if settings.hosted else "embedded"
+        self.source: BackendKind = "hosted" if settings.hosted else "embedded"
         self._tasks = tasks
         self._lock = anyio.Lock()
-        self._reached: dict[Source, Reached] = {}
+        self._reached: dict[BackendKind, Reached] = {}
         self._closing = anyio.Event()
         self._closed: list[anyio.Event] = []
         self._safety = Safety(settings, self.reached, tasks)
@@ -235,7 +235,7 @@ class Backend:
         self._reached.pop("hosted", None)
         return path.name
 
-    async def _get(self, source: Source, *, runs_jobs: bool = False) -> Reached:
+    async def _get(self, source: BackendKind, *, runs_jobs: bool = False) -> Reached:
         async with self._lock:
             if source not in self._reached:
                 local = partial(embedded_client, door=self.door(), runs_jobs=runs_jobs)
@@ -268,7 +268,7 @@ class Backend:
             await closed.wait()
         await self._safety.aclose()
 
-    async def _hold(self, opener: Opener, *, task_status: anyio.abc.TaskStatus[Reached]) -> None:
+    async def _hold(self, opener: ReachOpener, *, task_status: anyio.abc.TaskStatus[Reached]) -> None:
         closed = anyio.Event()
         async with opener(self.settings) as reached:
             self._closed.append(closed)
@@ -370,9 +370,9 @@ async def open_engine(
 def _start_worker(seconds: float, memory_mb: int) -> Slot:
     """A slot for jobs whose process is starting."""
     from engine.jobs.slots import Slot
-    from engine.jobs.spec import Limits
+    from engine.jobs.spec import JobLimits
 
-    slot = Slot(Limits(seconds, memory_mb))
+    slot = Slot(JobLimits(seconds, memory_mb))
     slot.warm()
     return slot
 
@@ -383,7 +383,7 @@ def _import_engine(
     """A function that opens an engine with these settings and a started worker."""
     from api.times import AcceleratedClock, SystemClock
     from engine.engine import Engine, EngineSettings
-    from engine.jobs.spec import JobSettings, Limits
+    from engine.jobs.spec import JobLimits, JobSettings
     from engine.live import LiveSettings
 
     fast = settings.time_speed != 1.0
@@ -393,7 +393,7 @@ def _import_engine(
         stays=settings.stays,
         in_background=own is not None,
     )
-    limits = Limits(settings.backtest_seconds, settings.backtest_memory_mb)
+    limits = JobLimits(settings.backtest_seconds, settings.backtest_memory_mb)
     jobs = JobSettings(limits=limits, executor=settings.executor)
     if settings.backtest_slots is not None:
         jobs = replace(jobs, slots=settings.backtest_slots)

@@ -47,8 +47,8 @@ from tools.snapshot import load
 if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
 
-    from safety.face import Answer
-    from tools.desk import Desk
+    from safety.face import DialogAnswer
+    from tools.context import ToolContext
 
 
 logger = logging.getLogger("heytraders.tools")
@@ -57,7 +57,7 @@ DEADLINE_SECONDS: Final = 45.0
 """Deadline for every tool, even if the service hangs. Many clients end a call after a minute."""
 AFTER_WAITING: Final = 5.0
 
-OpenDesk = Callable[["Context[Any, Any]"], Awaitable["Desk"]]
+OpenContext = Callable[["Context[Any, Any]"], Awaitable["ToolContext"]]
 
 
 class StrictTool(Tool):
@@ -68,14 +68,14 @@ class StrictTool(Tool):
 
     _row: ToolRow = PrivateAttr()
     _operation: Operation[Any, Any] | None = PrivateAttr(default=None)
-    _open_desk: OpenDesk = PrivateAttr()
+    _open_context: OpenContext = PrivateAttr()
 
     @classmethod
-    def of(cls, row: ToolRow, open_desk: OpenDesk) -> StrictTool:
-        """Serve `row`; `open_desk` gives each call its dependencies."""
+    def of(cls, row: ToolRow, open_context: OpenContext) -> StrictTool:
+        """Serve `row`; `open_context` gives each call its dependencies."""
         tool = _described(row.name).model_copy()
         tool._row = row  # noqa: SLF001 - of its own class
-        tool._open_desk = open_desk  # noqa: SLF001
+        tool._open_context = open_context  # noqa: SLF001
         return tool
 
     async def run(
@@ -120,13 +120,13 @@ class StrictTool(Tool):
         # A tool with `wait_seconds` answers by itself shortly after that time.
         waits = "wait_seconds" in operation.request.model_fields
         with anyio.move_on_after(DEADLINE_SECONDS + (AFTER_WAITING if waits else 0.0)) as time:
-            desk = await self._open_desk(context)
+            tool_context = await self._open_context(context)
             token = CALL_ENDS.set(time.deadline)
             try:
-                response = await operation.run(desk, request)
+                response = await operation.run(tool_context, request)
             finally:
                 CALL_ENDS.reset(token)
-            return written(response, hosted=desk.mode.source == "hosted")
+            return written(response, hosted=tool_context.mode.source == "hosted")
         raise self._too_slow()
 
     def _too_slow(self) -> HeyTradersError:
@@ -207,7 +207,7 @@ class ClientAsking:
             return False
         return self._by_new_call or self._context.session.can_send_request
 
-    async def ask(self, intent_id: str, question: str) -> Answer:
+    async def ask(self, intent_id: str, question: str) -> DialogAnswer:
         """The answer: `yes` or `no` only if the box was filled in.
 
         Declining is a no, even by a program, since it can only stop the order. A closed dialog is `not_asked`.
@@ -228,7 +228,7 @@ class ClientAsking:
         version = self._context.protocol_version
         return version is not None and is_version_at_least(version, ANSWER_COMES_WITH_A_NEW_CALL)
 
-    async def _live(self, question: str) -> Answer:
+    async def _live(self, question: str) -> DialogAnswer:
         with anyio.move_on_after(PATIENCE_SECONDS), suppress(MCPError, ValueError):
             result = await self._context.elicit(question, Consent)
             if result.action == "decline":
@@ -236,7 +236,7 @@ class ClientAsking:
             return _word(result.data) if isinstance(result, AcceptedElicitation) else "not_asked"
         return "not_asked"
 
-    def _brought(self, intent_id: str, question: str) -> Answer:
+    def _brought(self, intent_id: str, question: str) -> DialogAnswer:
         """The answer that came with this call, if it answers this exact question about this intent.
 
         The SDK seals the state and binds it to the arguments, so a client can neither forge nor alter it. The ledger
@@ -276,7 +276,7 @@ def caller(context: Context[Any, Any]) -> str:
     return clean(f"{params.client_info.name} {params.client_info.version}", MAX_CALLER)
 
 
-def _word(consent: Consent) -> Answer:
+def _word(consent: Consent) -> DialogAnswer:
     return "yes" if consent.approve else "no"
 
 

@@ -194,12 +194,12 @@ def local_channels(
 
 FOLDER: Final = "account-keys"
 
-Place = Literal["keyring", "file"]
+SecretPlace = Literal["keyring", "file"]
 
 
 def keep(
     home: Path, account: ConnectedAccount, secrets: tuple[str, ...], *, in_file: bool, keyring: Keyring | None = None
-) -> Place:
+) -> SecretPlace:
     """Store the secrets of an account: in the keyring, or in a private file with `in_file` or without a keyring.
 
     Raises:
@@ -236,7 +236,7 @@ def find(home: Path, account: ConnectedAccount, keyring: Keyring | None = None) 
     return Keys(secrets, testnet=account.testnet)
 
 
-def forget(home: Path, account: ConnectedAccount, keyring: Keyring | None = None) -> Place:
+def forget(home: Path, account: ConnectedAccount, keyring: Keyring | None = None) -> SecretPlace:
     """Forget the secrets of an account, and return where they were.
 
     Raises:

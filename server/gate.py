@@ -28,7 +28,7 @@ def build_gate_context(
     from safety.gate import GateContext
     from safety.gate.gathering import Gathering
     from safety.gate.judging import Judge
-    from safety.sending.execution import Executor
+    from safety.sending.execution import OrderSender
 
     if settings.webhook_secret is not None:
         know(settings.webhook_secret.get_secret_value())
@@ -47,7 +47,7 @@ def build_gate_context(
         channels=channels,
         ledger=ledger,
         judge=judge,
-        executor=Executor(client, ledger, judge, channels, now, webhook_secret=settings.webhook_secret),
+        executor=OrderSender(client, ledger, judge, channels, now, webhook_secret=settings.webhook_secret),
         now=now,
         webhook_secret=settings.webhook_secret,
     )

@@ -124,7 +124,7 @@ LOGINS: Final = "login.json"
 REGISTERED: Final = "registered-keys.json"
 TOKEN: Final = "http-token"  # noqa: S105 - a file name
 
-Origin = Literal["keyring", "file", "environment", "registered"]
+KeyOrigin = Literal["keyring", "file", "environment", "registered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class FoundKey:
     """A key and its origin."""
 
     key: SecretStr
-    origin: Origin
+    origin: KeyOrigin
 
 
 def find_key(
@@ -163,7 +163,7 @@ def signed_in(home: Path, url: str) -> bool:
     return url in _read(home / LOGINS, "run heytraders-mcp login again")
 
 
-def keep_key(home: Path, url: str, key: SecretStr, *, in_file: bool, keyring: Keyring | None = None) -> Origin:
+def keep_key(home: Path, url: str, key: SecretStr, *, in_file: bool, keyring: Keyring | None = None) -> KeyOrigin:
     """Store the user's key for `url`: in the keyring, or in a private file with `in_file` or without a keyring.
 
     Raises:
@@ -176,12 +176,12 @@ def keep_key(home: Path, url: str, key: SecretStr, *, in_file: bool, keyring: Ke
     return "keyring" if kept else "file"
 
 
-def forget_key(home: Path, url: str, keyring: Keyring | None = None) -> Origin | None:
+def forget_key(home: Path, url: str, keyring: Keyring | None = None) -> KeyOrigin | None:
     """Forget the user's key for `url`, and return where it was. Keys in the environment are left alone."""
     logins = _read(home / LOGINS, "forget the key by hand")
     if url not in logins:
         return None
-    origin: Origin = "file" if logins.pop(url) else "keyring"
+    origin: KeyOrigin = "file" if logins.pop(url) else "keyring"
     _write(home / LOGINS, logins)
     if origin == "keyring":
         (keyring or SystemKeyring()).forget(url)

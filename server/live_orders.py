@@ -18,7 +18,7 @@ from engine.access import LOCAL_AGENT
 from engine.live.door import Answered, DoorAnswer, OrderDoor, StrategyOrder
 from engine.trading_rules import ExitOrder, Exits
 from safety.gate.deployments import cancel_for_strategy, place_for_strategy
-from safety.gate.judging import Exit, permit_exit
+from safety.gate.judging import SentExit, permit_exit
 
 if TYPE_CHECKING:
     from safety.terms.intent import Intent
@@ -85,7 +85,7 @@ class GateDoor:
     async def _permit_exit(self, order: ExitOrder) -> str:
         await self._safety.gate()
         context = await self._safety.context()
-        terms = Exit(order.account_id, order.symbol, order.side, order.role, order.price, order.amount, order.again)
+        terms = SentExit(order.account_id, order.symbol, order.side, order.role, order.price, order.amount, order.again)
         return await to_thread.run_sync(permit_exit, context.ledger, order.label, terms)
 
     async def _find(self, key: str) -> DoorAnswer | None:

@@ -173,7 +173,7 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-class Waiting:
+class UnreadConnections:
     """Connections that have not sent the head of a request, the oldest first."""
 
     def __init__(self) -> None:
@@ -203,7 +203,7 @@ def _bounded_protocol() -> type[H11Protocol]:
     """
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    waiting = Waiting()
+    waiting = UnreadConnections()
 
     class Bounded(H11Protocol):
         """One connection."""

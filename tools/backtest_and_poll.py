@@ -39,8 +39,8 @@ from api.inputs import Identifier, Request, Whole, reject
 from api.outputs import Response
 from api.refusals import refuse
 
+from .context import ToolContext
 from .declaration import Operation
-from .desk import Desk
 
 MAX_WAIT: Final = 45
 SHOWN_TRADES: Final = 3
@@ -102,7 +102,7 @@ def _new_job(terms: dict[str, Any]) -> ExecuteRequest:
         raise reject(refusal.message, f"{refusal.suggestion}{corrected}".strip(), complete=True) from None
 
 
-class Verdict(Response):
+class BacktestState(Response):
     """The state of a backtest, and its verdict if it has ended."""
 
     status: JobStatus = Field(description="Queued and running jobs continue without you.")
@@ -121,7 +121,7 @@ class Verdict(Response):
     next_step: str | None = Field(None, description="What to call next.")
 
 
-async def run(desk: Desk, request: PollRequest) -> Verdict:
+async def run(context: ToolContext, request: PollRequest) -> BacktestState:
     """Check the script, run it, wait, and summarise.
 
     Raises:
@@ -131,19 +131,19 @@ async def run(desk: Desk, request: PollRequest) -> Verdict:
     doubts: list[str] = []
     backtest_id = request.backtest_id
     if request.job is not None:
-        doubts += await _remarks(desk, request.job)
-        started = await desk.client.call(BACKTEST_EXECUTE, request.job)
+        doubts += await _remarks(context, request.job)
+        started = await context.client.call(BACKTEST_EXECUTE, request.job)
         backtest_id = started.backtest_id
         doubts = [*started.warnings, *doubts]
     if backtest_id is None:
         raise InvalidInput("neither a backtest_id nor a new backtest was given")
-    status = await _wait(desk, backtest_id, deadline)
+    status = await _wait(context, backtest_id, deadline)
     if status.result_id is not None and status.status == "completed":
-        return await _verdict(desk, backtest_id, status.result_id, doubts)
+        return await _verdict(context, backtest_id, status.result_id, doubts)
     return _unfinished(status, backtest_id, doubts)
 
 
-async def _remarks(desk: Desk, job: ExecuteRequest) -> list[str]:
+async def _remarks(context: ToolContext, job: ExecuteRequest) -> list[str]:
     """Ask the linter first: errors end the call. The hosted service's language may differ, so there they only warn.
 
     On the embedded engine the linter's warnings come with the result.
@@ -160,9 +160,9 @@ async def _remarks(desk: Desk, job: ExecuteRequest) -> list[str]:
         end_date=job.end_date,
         leverage=job.leverage,
     )
-    client = await desk.engine_client()
+    client = await context.engine_client()
     checked = await client.call(SCRIPT_CHECK, request)
-    if desk.client.source == "hosted":
+    if context.client.source == "hosted":
         return [f"Line {d.line}: {d.message}. {d.suggestion or ''}".rstrip() for d in checked.diagnostics]
     if checked.valid:
         return []
@@ -180,26 +180,26 @@ def _told(d: Diagnostic) -> str:
     return f"line {d.line}, column {d.column}: {d.message}. {d.suggestion or ''}\n{d.excerpt or ''}"
 
 
-async def _wait(desk: Desk, backtest_id: str, deadline: float) -> StatusResponse:
+async def _wait(context: ToolContext, backtest_id: str, deadline: float) -> StatusResponse:
     """Poll the job until it ends or the time is up, and report each poll to the caller."""
     shown = 0.0
     for number in range(10_000):
-        status = await desk.client.call(BACKTEST_STATUS, BacktestRequest(backtest_id=backtest_id))
+        status = await context.client.call(BACKTEST_STATUS, BacktestRequest(backtest_id=backtest_id))
         pause = _PAUSES[number] if number < len(_PAUSES) else _LONGEST_PAUSE
         if status.status not in _OPEN or anyio.current_time() + pause > deadline:
             return status
         shown = max(shown + 0.001, 100.0 * (status.progress or 0.0))
-        await desk.progress(shown, 100.0, f"backtest {status.status}: {status.message or 'waiting'}")
+        await context.progress(shown, 100.0, f"backtest {status.status}: {status.message or 'waiting'}")
         await anyio.sleep(pause)
     raise AssertionError("the deadline passes long before")
 
 
-async def _verdict(desk: Desk, backtest_id: str, result_id: str, doubts: list[str]) -> Verdict:
-    found = await desk.client.call(BACKTEST_RESULTS, ResultRequest(result_id=result_id))
+async def _verdict(context: ToolContext, backtest_id: str, result_id: str, doubts: list[str]) -> BacktestState:
+    found = await context.client.call(BACKTEST_RESULTS, ResultRequest(result_id=result_id))
     best, worst = found.best_trades, found.worst_trades
     if best is None or worst is None:
-        best, worst = await _extremes(desk, result_id)
-    return Verdict.model_validate(
+        best, worst = await _extremes(context, result_id)
+    return BacktestState.model_validate(
         {
             "status": "completed",
             "backtest_id": backtest_id,
@@ -220,21 +220,21 @@ async def _verdict(desk: Desk, backtest_id: str, result_id: str, doubts: list[st
 _PARTS: Final = ("summary", "trades.csv", "trades.json", "equity", "script")
 
 
-async def _extremes(desk: Desk, result_id: str) -> tuple[list[Trade], list[Trade]]:
+async def _extremes(context: ToolContext, result_id: str) -> tuple[list[Trade], list[Trade]]:
     """The best and the worst trades, taken from the first page of trades if the results do not name them."""
-    page = await desk.client.call(
+    page = await context.client.call(
         BACKTEST_TRADES, TradesRequest.model_validate({"result_id": result_id, "limit": 1000})
     )
     ranked = sorted((t for t in page.trades if t.pnl is not None), key=lambda t: t.pnl or 0.0, reverse=True)
     return ranked[:SHOWN_TRADES], ranked[::-1][:SHOWN_TRADES]
 
 
-def _unfinished(status: StatusResponse, backtest_id: str, doubts: list[str]) -> Verdict:
+def _unfinished(status: StatusResponse, backtest_id: str, doubts: list[str]) -> BacktestState:
     waits = (
         f"It continues by itself. backtest_and_poll(backtest_id={backtest_id!r}) keeps waiting; backtest_cancel "
         "ends it."
     )
-    return Verdict.model_validate(
+    return BacktestState.model_validate(
         {
             "status": status.status,
             "backtest_id": backtest_id,
@@ -246,12 +246,12 @@ def _unfinished(status: StatusResponse, backtest_id: str, doubts: list[str]) -> 
     )
 
 
-OPERATION: Final = Operation(PollRequest, Verdict, run)
+OPERATION: Final = Operation(PollRequest, BacktestState, run)
 
 
-async def check(desk: Desk, request: ScriptCheckRequest) -> ScriptCheckResponse:
+async def check(context: ToolContext, request: ScriptCheckRequest) -> ScriptCheckResponse:
     """Every remark on the script by the engine's own linter. A wrong script is an answer, not a failure."""
-    client = await desk.engine_client()
+    client = await context.engine_client()
     return await client.call(SCRIPT_CHECK, request)
 
 

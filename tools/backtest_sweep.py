@@ -27,8 +27,8 @@ from api.research import (
     SweepResponse,
 )
 
+from .context import ToolContext
 from .declaration import Operation
-from .desk import Desk
 
 FollowedT = TypeVar("FollowedT", SweepResponse, StatusResponse)
 
@@ -97,9 +97,9 @@ def _new(tool: str, model: type[RequestT], terms: dict[str, Any]) -> RequestT:
         raise reject(refusal.message, f"{refusal.suggestion}{corrected}".strip(), complete=True) from None
 
 
-async def run(desk: Desk, request: SweepCall) -> SweepResponse:
+async def run(context: ToolContext, request: SweepCall) -> SweepResponse:
     """Start, wait, and return the findings."""
-    if desk.client.source == "hosted":
+    if context.client.source == "hosted":
         raise Unavailable(
             "the hosted service has no sweeps",
             suggestion="Run the script's variants with backtest_and_poll, or use the embedded engine without a key",
@@ -107,10 +107,10 @@ async def run(desk: Desk, request: SweepCall) -> SweepResponse:
     deadline = anyio.current_time() + request.wait_seconds
     sweep_id, warnings, memory = request.sweep_id or "", list[str](), None
     if request.job is not None:
-        started = await desk.client.call(BACKTEST_SWEEP, request.job)
+        started = await context.client.call(BACKTEST_SWEEP, request.job)
         sweep_id, warnings, memory = started.sweep_id, started.warnings, started.memory_mb
-        await desk.progress(0.0, 100.0, f"{started.variants} variants, at most {memory} MB of memory")
-    found = await _follow(desk, BACKTEST_SWEEP_STATUS, SweepIdRequest(sweep_id=sweep_id), deadline, "sweep")
+        await context.progress(0.0, 100.0, f"{started.variants} variants, at most {memory} MB of memory")
+    found = await _follow(context, BACKTEST_SWEEP_STATUS, SweepIdRequest(sweep_id=sweep_id), deadline, "sweep")
     if found.status in ("queued", "running"):
         return found.model_copy(
             update={
@@ -124,24 +124,24 @@ async def run(desk: Desk, request: SweepCall) -> SweepResponse:
     if request.chart and found.status == "completed":
         terms = ChartRequest.model_validate({"result_id": sweep_id, "kind": "heatmap"})
         try:
-            return found.model_copy(update={"picture": await desk.client.call(BACKTEST_CHART, terms)})
+            return found.model_copy(update={"picture": await context.client.call(BACKTEST_CHART, terms)})
         except InvalidInput as error:  # the findings matter more than their picture
             return found.model_copy(update={"warnings": [*found.warnings, f"No picture: {error.message}."]})
     return found
 
 
 async def _follow(
-    desk: Desk, endpoint: Endpoint[RequestT, FollowedT], request: RequestT, deadline: float, what: str
+    context: ToolContext, endpoint: Endpoint[RequestT, FollowedT], request: RequestT, deadline: float, what: str
 ) -> FollowedT:
     """Poll a job until it has ended or the time is up."""
     shown, begun = 0.0, anyio.current_time()
     while True:
-        found = await desk.client.call(endpoint, request)
+        found = await context.client.call(endpoint, request)
         pause = min(max(_PAUSES[0], (anyio.current_time() - begun) / 30.0), _PAUSES[1])
         if found.status not in ("queued", "running") or anyio.current_time() + pause > deadline:
             return found
         shown = max(shown + 0.001, 100.0 * (found.progress or 0.0))
-        await desk.progress(shown, 100.0, f"{what} {found.status}: {found.message or 'waiting'}")
+        await context.progress(shown, 100.0, f"{what} {found.status}: {found.message or 'waiting'}")
         await anyio.sleep(pause)
 
 
@@ -181,9 +181,9 @@ class PortfolioCall(Request):
         return {**schema, "properties": {**shown, "chart": own["chart"], "backtest_id": own["backtest_id"]}}
 
 
-async def run_portfolio(desk: Desk, request: PortfolioCall) -> PortfolioResponse:
+async def run_portfolio(context: ToolContext, request: PortfolioCall) -> PortfolioResponse:
     """Start, wait, and return the books and the total."""
-    if desk.client.source == "hosted":
+    if context.client.source == "hosted":
         raise Unavailable(
             "the hosted service has no portfolios",
             suggestion="Use the embedded engine without a key, or backtest_compare with weights of your own",
@@ -191,9 +191,9 @@ async def run_portfolio(desk: Desk, request: PortfolioCall) -> PortfolioResponse
     deadline = anyio.current_time() + request.wait_seconds
     job_id, warnings = request.backtest_id or "", list[str]()
     if request.job is not None:
-        started = await desk.client.call(BACKTEST_PORTFOLIO, request.job)
+        started = await context.client.call(BACKTEST_PORTFOLIO, request.job)
         job_id, warnings = started.backtest_id, started.warnings
-    found = await _follow(desk, BACKTEST_STATUS, BacktestRequest(backtest_id=job_id), deadline, "portfolio")
+    found = await _follow(context, BACKTEST_STATUS, BacktestRequest(backtest_id=job_id), deadline, "portfolio")
     state: dict[str, Any] = {
         "backtest_id": job_id,
         "status": found.status,
@@ -205,11 +205,11 @@ async def run_portfolio(desk: Desk, request: PortfolioCall) -> PortfolioResponse
         state["message"] = f"It continues by itself. backtest_portfolio(backtest_id={job_id!r}) keeps waiting."
     if found.result_id is None:
         return PortfolioResponse.model_validate(state)
-    result = await desk.client.call(BACKTEST_RESULTS, ResultRequest(result_id=found.result_id))
+    result = await context.client.call(BACKTEST_RESULTS, ResultRequest(result_id=found.result_id))
     picture = None
     if request.chart:
         terms = ChartRequest.model_validate({"result_id": found.result_id, "kind": "allocation"})
-        picture = await desk.client.call(BACKTEST_CHART, terms)
+        picture = await context.client.call(BACKTEST_CHART, terms)
     told = {
         "result_id": found.result_id,
         "warnings": list(dict.fromkeys([*warnings, *result.warnings])),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from api.inputs import Request
     from api.outputs import Response
 
-    from .desk import Desk
+    from .context import ToolContext
 
 RequestT = TypeVar("RequestT", bound="Request")
 ResponseT = TypeVar("ResponseT", bound="Response")
@@ -45,12 +45,12 @@ REFERENCE = Hints(read_only=True, destructive=False, idempotent=True, open_world
 class Operation(Generic[RequestT, ResponseT]):
     """The work of a tool call: a validated request in, a response out.
 
-    `run` raises the errors of `api.errors`; it reports progress through the desk.
+    `run` raises the errors of `api.errors`; it reports progress through the context.
     """
 
     request: type[RequestT]
     response: type[ResponseT]
-    run: Callable[[Desk, RequestT], Awaitable[ResponseT]]
+    run: Callable[[ToolContext, RequestT], Awaitable[ResponseT]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _endpoint_operation(name: str) -> Operation[Any, Any]:
 
     declared = endpoint(name)
 
-    async def call(desk: Desk, request: Any) -> Any:
-        return await desk.client.call(declared, request)
+    async def call(context: ToolContext, request: Any) -> Any:
+        return await context.client.call(declared, request)
 
     return Operation(declared.request, declared.response, call)

@@ -13,10 +13,10 @@ from api.meta import DocsRequest
 from api.outputs import Response
 from api.parameter_tables import strategies_document
 
+from .context import ToolContext
 from .declaration import Operation
-from .desk import Desk
 
-Slug = Literal["signal-dsl", "operators", "data", "strategies", "api-reference"]
+ReadableDocument = Literal["signal-dsl", "operators", "data", "strategies", "api-reference"]
 
 STRATEGIES: Final = "Parameters of the ready strategies"
 
@@ -24,7 +24,7 @@ STRATEGIES: Final = "Parameters of the ready strategies"
 class ReadRequest(Request):
     """Which document, and which part of it."""
 
-    slug: Annotated[Slug, one_of(get_args(Slug))] = Field(description="Which document.")
+    slug: Annotated[ReadableDocument, one_of(get_args(ReadableDocument))] = Field(description="Which document.")
     offset: Whole = Field(0, ge=0, le=10_000_000, description="Character to start at: next_offset of the last piece.")
     limit: Whole = Field(16_000, ge=500, le=40_000, description="Maximum characters; a piece ends with a line.")
 
@@ -39,13 +39,13 @@ class Piece(Response):
     next_offset: int | None = Field(None, description="Where the next piece starts; absent at the end.")
 
 
-async def read(desk: Desk, request: ReadRequest) -> Piece:
+async def read(context: ToolContext, request: ReadRequest) -> Piece:
     """Fetch the document and cut the piece out.
 
     Raises:
         InvalidInput: The document is shorter.
     """
-    title, text = await _document(desk, request.slug)
+    title, text = await _document(context, request.slug)
     if request.offset > len(text):
         raise InvalidInput(
             f"offset {request.offset} lies beyond the {len(text)} characters of {request.slug}",
@@ -62,11 +62,11 @@ async def read(desk: Desk, request: ReadRequest) -> Piece:
     )
 
 
-async def _document(desk: Desk, slug: Slug) -> tuple[str | None, str]:
+async def _document(context: ToolContext, slug: ReadableDocument) -> tuple[str | None, str]:
     """Title and text. The parameters of ready strategies come from here; other documents come from the service."""
     if slug == "strategies":
         return STRATEGIES, strategies_document()
-    document = await desk.client.call(endpoint(f"docs_{slug.replace('-', '_')}"), DocsRequest())
+    document = await context.client.call(endpoint(f"docs_{slug.replace('-', '_')}"), DocsRequest())
     return document.title, document.content or ""
 
 

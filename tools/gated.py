@@ -34,8 +34,8 @@ from safety.face import (
     SafetyStatus,
 )
 
+from .context import ToolContext
 from .declaration import Operation, RequestT, ResponseT
-from .desk import Desk
 
 if TYPE_CHECKING:
     from safety.face import Gate
@@ -82,36 +82,38 @@ class HaltRequest(Request):
 
 
 def gated(
-    request: type[RequestT], response: type[ResponseT], call: Callable[[Gate, RequestT, Desk], Awaitable[ResponseT]]
+    request: type[RequestT],
+    response: type[ResponseT],
+    call: Callable[[Gate, RequestT, ToolContext], Awaitable[ResponseT]],
 ) -> Operation[RequestT, ResponseT]:
     """The work of a tool: open the gate and make `call`."""
 
-    async def run(desk: Desk, asked: RequestT) -> ResponseT:
-        return await call(await desk.safety(), asked, desk)
+    async def run(context: ToolContext, asked: RequestT) -> ResponseT:
+        return await call(await context.safety(), asked, context)
 
     return Operation(request, response, run)
 
 
 PREVIEW: Final = gated(PlaceRequest, Preview, lambda gate, asked, _: gate.reports.preview(asked))
 PLACE: Final = gated(
-    PlaceRequest, GatedOrder, lambda gate, asked, desk: gate.orders.place(asked, "orders_place", desk.caller)
+    PlaceRequest, GatedOrder, lambda gate, asked, context: gate.orders.place(asked, "orders_place", context.caller)
 )
 PLACE_WITH_CONFIRMATION: Final = gated(
     ConfirmRequest,
     GatedOrder,
-    lambda gate, asked, desk: gate.orders.place_and_follow(
-        asked.order(), "place_with_confirmation", desk.caller, desk.asking, float(asked.wait_seconds)
+    lambda gate, asked, context: gate.orders.place_and_follow(
+        asked.order(), "place_with_confirmation", context.caller, context.asking, float(asked.wait_seconds)
     ),
 )
 SUBSCRIBE: Final = gated(
     SubscribeRequest,
     GatedSubscription,
-    lambda gate, asked, desk: gate.deployments.subscribe(asked, "live_subscribe", desk.caller),
+    lambda gate, asked, context: gate.deployments.subscribe(asked, "live_subscribe", context.caller),
 )
 RESUME: Final = gated(
     SwitchRequest,
     GatedSubscription,
-    lambda gate, asked, desk: gate.deployments.resume(asked, "live_resume", desk.caller),
+    lambda gate, asked, context: gate.deployments.resume(asked, "live_resume", context.caller),
 )
 SET_WEBHOOK: Final = gated(
     WebhookSetRequest, WebhookResponse, lambda gate, asked, _: gate.deployments.set_webhook(asked)
@@ -120,17 +122,17 @@ TEST_WEBHOOK: Final = gated(
     WebhookTestRequest, WebhookTestResponse, lambda gate, asked, _: gate.deployments.test_webhook(asked)
 )
 POST: Final = gated(
-    PostRequest, GatedPost, lambda gate, asked, desk: gate.publications.post(asked, "arena_post", desk.caller)
+    PostRequest, GatedPost, lambda gate, asked, context: gate.publications.post(asked, "arena_post", context.caller)
 )
 UPDATE_PROFILE: Final = gated(
     ProfileUpdateRequest,
     GatedProfile,
-    lambda gate, asked, desk: gate.publications.profile(asked, "arena_profile_update", desk.caller),
+    lambda gate, asked, context: gate.publications.profile(asked, "arena_profile_update", context.caller),
 )
 INTENT: Final = gated(IntentRequest, IntentReport, lambda gate, asked, _: gate.reports.intent(asked.intent_id))
-STATUS: Final = gated(StatusRequest, SafetyStatus, lambda gate, _asked, _desk: gate.reports.status())
+STATUS: Final = gated(StatusRequest, SafetyStatus, lambda gate, _asked, _context: gate.reports.status())
 HALT: Final = gated(
     HaltRequest,
     Halted,
-    lambda gate, asked, desk: gate.kill_switch.halt(asked.reason, f"safety_halt {desk.caller}".strip()),
+    lambda gate, asked, context: gate.kill_switch.halt(asked.reason, f"safety_halt {context.caller}".strip()),
 )

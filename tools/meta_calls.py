@@ -19,8 +19,8 @@ from api.meta import (
 )
 from api.outputs import Response
 
+from .context import ToolContext
 from .declaration import Operation
-from .desk import Desk
 
 
 class Registered(Response):
@@ -40,16 +40,16 @@ _NOTES: Final = {
 }
 
 
-async def register(desk: Desk, request: RegisterRequest) -> Registered:
+async def register(context: ToolContext, request: RegisterRequest) -> Registered:
     """Register, keep the key, and say where."""
-    made = await desk.client.call(META_REGISTER, request)
+    made = await context.client.call(META_REGISTER, request)
     return Registered(
         agent_id=made.agent_id,
         scopes=made.scopes,
         quota=made.quota,
         key_ends_with=made.api_key[-4:] if len(made.api_key) >= 12 else "",
-        stored_in=desk.keys.save(made.api_key),
-        note=_NOTES[desk.mode.source],
+        stored_in=context.keys.save(made.api_key),
+        note=_NOTES[context.mode.source],
     )
 
 
@@ -62,11 +62,11 @@ class Capabilities(Response):
     tools: tuple[str, ...] = Field((), description="Tools that the key may use.")
 
 
-async def capabilities(desk: Desk, request: CapabilitiesRequest) -> Capabilities:
+async def capabilities(context: ToolContext, request: CapabilitiesRequest) -> Capabilities:
     """Query the backend, and name tools instead of HTTP paths."""
     from .surface import exposed
 
-    found = await desk.client.call(META_CAPABILITIES, request)
+    found = await context.client.call(META_CAPABILITIES, request)
     allowed = {_endpoint_name(each) for each in found.endpoints}
     tools = tuple(row.name for row in exposed() if row.name in allowed)
     return Capabilities(agent_id=found.agent_id, scopes=found.scopes, quota=found.quota, tools=tools)
@@ -80,10 +80,10 @@ def _endpoint_name(capability: Capability) -> str | None:
     return None
 
 
-async def health(desk: Desk, request: HealthRequest) -> HealthResponse:
+async def health(context: ToolContext, request: HealthRequest) -> HealthResponse:
     """Query the backend, and name it: the hosted service does not say what it is."""
-    answered = await desk.client.call(META_HEALTH, request)
-    return answered.model_copy(update={"source": desk.mode.source})
+    answered = await context.client.call(META_HEALTH, request)
+    return answered.model_copy(update={"source": context.mode.source})
 
 
 REGISTER: Final = Operation(RegisterRequest, Registered, register)

@@ -18,38 +18,38 @@ from api.accounts import (
 )
 from api.client import cancel_order
 from api.errors import HeyTradersError
-from api.orders import ORDERS_LIST, CancelRequest, ListRequest, ListResponse, Order
+from api.orders import ORDERS_LIST, CancelRequest, Order, OrdersRequest, OrdersResponse
 from safety.terms.intent import LABEL_PREFIX
 
+from .context import ToolContext
 from .declaration import Operation
-from .desk import Desk
 
 if TYPE_CHECKING:
     from safety.face import Gate
 
 
-async def list_orders(desk: Desk, request: ListRequest) -> ListResponse:
+async def list_orders(context: ToolContext, request: OrdersRequest) -> OrdersResponse:
     """List orders."""
-    found = await desk.client.call(ORDERS_LIST, request)
-    return found.model_copy(update={"orders": await owned(desk.safety, found.orders)})
+    found = await context.client.call(ORDERS_LIST, request)
+    return found.model_copy(update={"orders": await owned(context.safety, found.orders)})
 
 
-async def open_orders(desk: Desk, request: OpenOrdersRequest) -> OpenOrdersResponse:
+async def open_orders(context: ToolContext, request: OpenOrdersRequest) -> OpenOrdersResponse:
     """List the open orders of an account."""
-    found = await desk.client.call(ACCOUNTS_OPEN_ORDERS, request)
-    return found.model_copy(update={"orders": await owned(desk.safety, found.orders)})
+    found = await context.client.call(ACCOUNTS_OPEN_ORDERS, request)
+    return found.model_copy(update={"orders": await owned(context.safety, found.orders)})
 
 
-async def balances(desk: Desk, request: BalancesRequest) -> BalancesResponse:
+async def balances(context: ToolContext, request: BalancesRequest) -> BalancesResponse:
     """Read an account with its open orders."""
-    found = await desk.client.call(ACCOUNTS_BALANCES, request)
-    return found.model_copy(update={"open_orders": await owned(desk.safety, found.open_orders)})
+    found = await context.client.call(ACCOUNTS_BALANCES, request)
+    return found.model_copy(update={"open_orders": await owned(context.safety, found.open_orders)})
 
 
-async def cancel(desk: Desk, request: CancelRequest) -> Order:
+async def cancel(context: ToolContext, request: CancelRequest) -> Order:
     """Cancel an order. No limit and no switch prevents it."""
-    cancelled = await cancel_order(desk.client, request)
-    [order] = await owned(desk.safety, [cancelled])
+    cancelled = await cancel_order(context.client, request)
+    [order] = await owned(context.safety, [cancelled])
     return order
 
 
@@ -64,7 +64,7 @@ async def owned(open_safety: Callable[[], Awaitable[Gate]], orders: list[Order])
         return orders
 
 
-LIST: Final = Operation(ListRequest, ListResponse, list_orders)
+LIST: Final = Operation(OrdersRequest, OrdersResponse, list_orders)
 OPEN_ORDERS: Final = Operation(OpenOrdersRequest, OpenOrdersResponse, open_orders)
 BALANCES: Final = Operation(BalancesRequest, BalancesResponse, balances)
 CANCEL: Final = Operation(CancelRequest, Order, cancel)

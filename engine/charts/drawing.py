@@ -19,7 +19,7 @@ from engine.feeds.market import load_frame
 from engine.frame import Bars, Bools, Floats, Frame
 from engine.language.compile import CompiledScript, compile_script
 from engine.language.script import ScriptContext
-from engine.program import Entry, StaticProgram, Value
+from engine.program import Entry, ParameterValue, StaticProgram
 from engine.research.comparison import Stored
 from engine.research.report import months_of
 from engine.results.packing import TRADE_COLUMNS, Table
@@ -27,8 +27,8 @@ from engine.simulation.schedule import at
 
 from . import Chart, Theme, svg
 from .specifications import (
+    ChartRow,
     Point,
-    Row,
     allocation_chart,
     bars_chart,
     comparison_chart,
@@ -259,10 +259,10 @@ def _trades(feed: Feed, result: Stored) -> Chart:
     return trades_chart(_title(result), candles, trades, levels, told)
 
 
-def _candles(frame: Frame, bars: Bars, first: int, together: int) -> list[Row]:
+def _candles(frame: Frame, bars: Bars, first: int, together: int) -> list[ChartRow]:
     """The bars from `first` on, `together` of them in a candle, which is placed at their middle."""
     known = np.flatnonzero(np.isfinite(bars.close))
-    found: list[Row] = []
+    found: list[ChartRow] = []
     for start in range(first, len(frame), together):
         own = known[(known >= start) & (known < start + together)]
         if len(own):
@@ -292,7 +292,7 @@ def _compiled(result: Stored) -> CompiledScript | None:
         return None
 
 
-def _levels(script: CompiledScript, frame: Frame, instrument: Instrument, trades: Table) -> list[Row]:
+def _levels(script: CompiledScript, frame: Frame, instrument: Instrument, trades: Table) -> list[ChartRow]:
     """The levels of each trade's stop and target, bar by bar, as set by its entry.
 
     Only for scripts that do not read the account: the decisions of others cannot be derived from the candles.
@@ -301,7 +301,7 @@ def _levels(script: CompiledScript, frame: Frame, instrument: Instrument, trades
     if not isinstance(program, tuple):
         return []
     column = {name: trades[:, i] for i, name in enumerate(TRADE_COLUMNS)}
-    bars, found = frame.bars[instrument], list[Row]()
+    bars, found = frame.bars[instrument], list[ChartRow]()
     for row in range(len(trades)):
         entered = int(np.searchsorted(frame.time, float(column["entry_time"][row])))
         left = int(np.searchsorted(frame.time, float(column["exit_time"][row]), side="right"))
@@ -322,7 +322,7 @@ def _levels(script: CompiledScript, frame: Frame, instrument: Instrument, trades
     return found
 
 
-_Entry = tuple[Bools, Value | None, Value | None, Value | None]
+_Entry = tuple[Bools, ParameterValue | None, ParameterValue | None, ParameterValue | None]
 
 
 def _entries(program: StaticProgram, instrument: Instrument, side: float) -> Iterator[_Entry]:
@@ -333,7 +333,7 @@ def _entries(program: StaticProgram, instrument: Instrument, side: float) -> Ite
                 yield emission.condition, intent.stop_loss, intent.take_profit, intent.trailing_stop
 
 
-def _fraction(value: Value | None, bar: int) -> float | None:
+def _fraction(value: ParameterValue | None, bar: int) -> float | None:
     found = None if value is None else at(value, bar)
     return None if found is None or not np.isfinite(found) else found
 

@@ -26,7 +26,7 @@ _SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v6.json"
 _TIME: Final = {"field": "time", "type": "temporal", "title": None, "axis": {"tickCount": 8}}
 
 Point = tuple[str, float]
-Row = Mapping[str, Any]
+ChartRow = Mapping[str, Any]
 
 
 def equity_chart(title: str, strategy: Sequence[Point], hold: Sequence[Point], summary: str) -> Chart:
@@ -65,7 +65,7 @@ def equity_chart(title: str, strategy: Sequence[Point], hold: Sequence[Point], s
 
 
 def trades_chart(
-    title: str, candles: Sequence[Row], trades: Sequence[Row], levels: Sequence[Row], summary: str
+    title: str, candles: Sequence[ChartRow], trades: Sequence[ChartRow], levels: Sequence[ChartRow], summary: str
 ) -> Chart:
     """Candles with the ends of trades and the levels of their stops and targets; an end at a stop is a cross.
 
@@ -157,20 +157,20 @@ def trades_chart(
     )
 
 
-def _range(candles: Sequence[Row], trades: Sequence[Row]) -> tuple[float, float]:
+def _range(candles: Sequence[ChartRow], trades: Sequence[ChartRow]) -> tuple[float, float]:
     """The lowest and highest price of candles and fills."""
     fills = [float(trade[end]) for trade in trades for end in ("entry_price", "exit_price")]
     lows, highs = [float(c["low"]) for c in candles], [float(c["high"]) for c in candles]
     return min([*lows, *fills], default=0.0), max([*highs, *fills], default=1.0)
 
 
-def _told(levels: Sequence[Row]) -> str:
+def _told(levels: Sequence[ChartRow]) -> str:
     """The last level of each trade and kind, in words."""
     last = {(each["trade"], each["kind"]): each["price"] for each in levels}
     return ", ".join(f"{kind} {price:,.6g}" for (_, kind), price in last.items())
 
 
-def _ends(trade: Row) -> list[dict[str, Any]]:
+def _ends(trade: ChartRow) -> list[dict[str, Any]]:
     stopped = trade["exit_reason"] in ("stop_loss", "trailing_stop", "liquidation")
     return [
         {"time": trade["entry_time"], "price": trade["entry_price"], "kind": "entry"},
@@ -305,7 +305,7 @@ def _spread(labels: list[dict[str, Any]], values: Sequence[float]) -> None:
             label["place"] = ranked[number - 1]["place"] + line
 
 
-def walk_forward_chart(title: str, curve: Sequence[Point], folds: Sequence[Row], summary: str) -> Chart:
+def walk_forward_chart(title: str, curve: Sequence[Point], folds: Sequence[ChartRow], summary: str) -> Chart:
     """The stitched out-of-sample curve over its test windows, each with the values chosen for it."""
     bands = [{"from": f["from"], "to": f["to"], "odd": i % 2, "chosen": _listed(f)} for i, f in enumerate(folds)]
     begin = {"field": "from", "type": "temporal"}
@@ -395,7 +395,7 @@ def allocation_chart(title: str, times: Sequence[str], books: Mapping[str, Seque
     )
 
 
-def _listed(fold: Row) -> str:
+def _listed(fold: ChartRow) -> str:
     """The values of a fold, one per line."""
     return "\n".join(f"{name} {value:g}" for name, value in fold.items() if name not in ("from", "to"))
 

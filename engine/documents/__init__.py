@@ -12,8 +12,8 @@ from typing import Any, Final, Literal, get_args
 from api.endpoint import Endpoint
 from api.errors import HTTP_STATUS, ErrorCode
 from api.exchanges import EXCHANGES
-from api.parameter_tables import Row, rows, strategy_tables
-from engine.access import Limits, QuotaSettings
+from api.parameter_tables import ParameterRow, rows, strategy_tables
+from engine.access import KeyLimits, QuotaSettings
 
 Slug = Literal["signal-dsl", "operators", "data", "api-reference"]
 
@@ -160,7 +160,7 @@ def _opening(quotas: QuotaSettings) -> str:
     )
 
 
-def _limit_row(title: str, name: str, provisional: Limits, local: Limits) -> str:
+def _limit_row(title: str, name: str, provisional: KeyLimits, local: KeyLimits) -> str:
     return _row(title, f"{getattr(provisional, name):,}", f"{getattr(local, name):,}")
 
 
@@ -189,7 +189,7 @@ def _endpoint(endpoint: Endpoint[Any, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _parameter(endpoint: Endpoint[Any, Any], row: Row) -> str:
+def _parameter(endpoint: Endpoint[Any, Any], row: ParameterRow) -> str:
     place = "query" if endpoint.method in {"GET", "DELETE"} else "body"
     place = "path" if row.path in endpoint.path_fields else place
     default = f"`{row.default}`" if row.default else ""

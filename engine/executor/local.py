@@ -98,7 +98,7 @@ class Workers:
         self.pool.shutdown(wait=True, cancel_futures=True)
 
 
-class _Kept:
+class _IdleWorkers:
     """The idle workers of this process, for the next executor. They end after `IDLE_SECONDS`."""
 
     def __init__(self) -> None:
@@ -139,7 +139,7 @@ class _Kept:
         workers.end()
 
 
-_kept = _Kept()
+_kept = _IdleWorkers()
 Finalize(None, _kept.end, exitpriority=100)  # a spawned process waits for its own children when it ends
 
 

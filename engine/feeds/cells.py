@@ -160,7 +160,7 @@ _COMPACT: Final = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%
 
 
 @dataclass(slots=True)
-class Times:
+class TimeColumn:
     """A column of times, read batch by batch: unix seconds for each reading, and how they were written.
 
     `naive` is true once a text without a timezone was read; its seconds count as if it were UTC, until `localised`.

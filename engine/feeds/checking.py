@@ -13,7 +13,7 @@ from api.exchanges import EXCHANGES
 from api.symbols import Instrument
 from api.times import SECONDS, Timeframe, iso8601, opening
 from engine.frame import Bools, Floats
-from engine.store.candles import Block
+from engine.store.candles import CandleBlock
 
 from .cells import EARLIEST
 from .tables import Rows
@@ -31,7 +31,7 @@ class Checked:
     """Bars that pass every rule, oldest first. `missing` counts the bars missing in gaps. `moved` counts the highs and
     lows that float noise had put inside the body, by at most `noise` of the price."""
 
-    block: Block
+    block: CandleBlock
     timeframe: Timeframe
     newest_first: bool
     missing: int
@@ -83,7 +83,7 @@ def _without_noise(rows: Rows) -> tuple[Rows, int, float]:
     return replace(rows, block=block), moved, float(max(missed))
 
 
-def _value_rules(block: Block, instrument: Instrument, now: float) -> Iterator[tuple[Bools, str]]:
+def _value_rules(block: CandleBlock, instrument: Instrument, now: float) -> Iterator[tuple[Bools, str]]:
     time, opens, high, low, close, volume = block
     yield ~np.isfinite(block.sum(axis=0)), "every value is a finite number, and none is empty"
     yield (

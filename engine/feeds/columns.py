@@ -15,13 +15,13 @@ from api.errors import InvalidInput, clean
 from api.times import SECONDS, Timeframe
 from engine.frame import Floats
 from engine.frame import Times as Integers
-from engine.store.candles import FIELDS, Block
+from engine.store.candles import FIELDS, CandleBlock
 
 from .cells import (
     EARLIEST,
     LATEST,
     Readings,
-    Times,
+    TimeColumn,
     epoch_seconds,
     is_date,
     is_naive,
@@ -29,7 +29,7 @@ from .cells import (
     number_parsers,
     zone_named,
 )
-from .layouts import FIELD_NAMES, MONEY_CURE, Grid, Layout, ReadOptions
+from .layouts import FIELD_NAMES, MONEY_CURE, FieldLayout, ReadOptions, TextRows
 
 MAX_ROWS: Final = 10_000_000
 
@@ -37,7 +37,7 @@ _SHOWN: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class TableOrigin:
     """How a table was interpreted: its layout, columns, time format, and remarks."""
 
     layout: str
@@ -51,21 +51,21 @@ class Origin:
 class Rows:
     """A table's rows in file order: a (6, n) block, and the line of the file (or row of the table) for each."""
 
-    block: Block
+    block: CandleBlock
     line: Integers
     place: str
     """The unit of `line`: `line` for text, `row` for tables."""
     name: str
-    origin: Origin
+    origin: TableOrigin
 
 
-class Columns:
+class TableColumns:
     """The columns of a table as they are read, batch by batch, under every reading that still fits."""
 
-    def __init__(self, grid: Grid, layout: Layout, options: ReadOptions) -> None:
+    def __init__(self, grid: TextRows, layout: FieldLayout, options: ReadOptions) -> None:
         comma = grid.delimiter not in {"", ","} and layout.name != "MetaTrader export"
         self._grid, self._layout, self._options = grid, layout, options
-        self.times = Times()
+        self.times = TimeColumn()
         self.prices = Readings(self._parsers(comma=comma, suffixes=False))
         self.volume = Readings(self._parsers(comma=comma, suffixes=True))
         self.ticks = Readings(number_parsers(comma=False, suffixes=False))
@@ -145,7 +145,7 @@ class Columns:
             suggestion=f"{cure}; nothing was imported",
         )
 
-    def block(self) -> tuple[Block, Integers, list[str]]:
+    def block(self) -> tuple[CandleBlock, Integers, list[str]]:
         """The columns under the one reading that is left, their lines, and remarks."""
         line = np.concatenate(self.lines)
         notes: list[str] = []
@@ -223,13 +223,13 @@ class Columns:
 class PlainColumns:
     """The fast path, for lines of plain numbers with decimal points and epoch times; other lines are rejected."""
 
-    def __init__(self, grid: Grid, layout: Layout, options: ReadOptions) -> None:
+    def __init__(self, grid: TextRows, layout: FieldLayout, options: ReadOptions) -> None:
         special = (layout.clock, layout.ticks, layout.symbol, options.timezone)
         self._fits = grid.delimiter == "," and options.decimal != "comma" and all(each is None for each in special)
         self._separators = grid.width - 1
         self._delimiter = grid.delimiter
         self._positions = [layout.positions[name] for name in FIELD_NAMES if name in layout.positions]
-        self.blocks: list[Block] = []
+        self.blocks: list[CandleBlock] = []
         self.lines: list[Integers] = []
         self.units: set[str] = set()
 

@@ -15,11 +15,11 @@ from api.times import SECONDS, Clock, Timeframe, next_opening, opening
 from engine.frame import Bars, Floats, Source, Times
 from engine.store.candles import FIELDS
 from engine.store.database import Store
-from engine.store.exchange_data import Fetched, Kind, find_fetched, gaps, read_fetched
-from engine.venues.exchange.markets import LivePrice, Market, Markets
+from engine.store.exchange_data import Fetched, SeriesKind, find_fetched, gaps, read_fetched
+from engine.venues.exchange.markets import ExchangeMarket, LivePrice, Markets
 
-from .exchange_fetch import Fetcher, Progress, Wanted, closed_until, page_bars, served_as, too_old
-from .feed import Candles, Kept, Listing, empty_range, unknown_instrument
+from .exchange_fetch import Fetcher, FetchProgress, Wanted, closed_until, page_bars, served_as, too_old
+from .feed import Candles, InstrumentListing, Kept, empty_range, unknown_instrument
 from .stored import resample
 
 _BUDGET: Final = 64 * 2**20
@@ -44,7 +44,9 @@ class ExchangeFeed:
         self._fetcher = fetcher
         self._markets = markets
         self._kept = Kept(_BUDGET)
-        self._listings: dict[ExchangeId, tuple[Mapping[Instrument, Market], Mapping[Instrument, Listing]]] = {}
+        self._listings: dict[
+            ExchangeId, tuple[Mapping[Instrument, ExchangeMarket], Mapping[Instrument, InstrumentListing]]
+        ] = {}
 
     @property
     def source(self) -> Source:
@@ -61,18 +63,18 @@ class ExchangeFeed:
     def refresh(self) -> None:
         """Every read goes to the store, so there is nothing to refresh."""
 
-    def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
+    def listings(self, exchange: ExchangeId) -> Sequence[InstrumentListing]:
         """See `Feed`. The largest turnover of the last day comes first."""
         return list(self._listed(exchange).values())
 
-    def listing(self, instrument: Instrument) -> Listing:
+    def listing(self, instrument: Instrument) -> InstrumentListing:
         """See `Feed`."""
         listed = self._listed(instrument.exchange)
         if (found := listed.get(instrument)) is None:
             raise unknown_instrument(instrument, listed)
         return found
 
-    def _listed(self, exchange: ExchangeId) -> Mapping[Instrument, Listing]:
+    def _listed(self, exchange: ExchangeId) -> Mapping[Instrument, InstrumentListing]:
         """The listings of an exchange, built once for each market list."""
         markets = self._markets.of(exchange)
         kept = self._listings.get(exchange)
@@ -108,7 +110,7 @@ class ExchangeFeed:
         return self._fetcher
 
     def fetch(
-        self, wanted: Sequence[tuple[Instrument, Timeframe, tuple[int, int]]], progress: Progress | None = None
+        self, wanted: Sequence[tuple[Instrument, Timeframe, tuple[int, int]]], progress: FetchProgress | None = None
     ) -> dict[Instrument, HeyTradersError]:
         """Fetch missing parts of many series, several at a time; returns the errors by series."""
         if self._fetcher is None:
@@ -223,7 +225,7 @@ class ExchangeFeed:
         block = resample(block, SECONDS[source], timeframe, max(begun, since or begun))
         return np.array(block if limit is None else block[:, max(0, block.shape[1] - limit) :])
 
-    def _stored(self, instrument: Instrument, kind: Kind) -> Fetched | None:
+    def _stored(self, instrument: Instrument, kind: SeriesKind) -> Fetched | None:
         return self._store.read_now(lambda connection: find_fetched(connection, instrument, kind))
 
     def _nothing(self, instrument: Instrument, timeframe: Timeframe, asked: tuple[int | None, int | None]) -> NotFound:
@@ -252,11 +254,11 @@ def _without_last(span: tuple[int, int], timeframe: Timeframe) -> tuple[int, int
     return span[0], max(span[0] + 1, span[1] - 2 * SECONDS[timeframe])
 
 
-def _listing(market: Market, rank: int) -> Listing:
+def _listing(market: ExchangeMarket, rank: int) -> InstrumentListing:
     from .simulation.coins import assets
 
     asset = assets().get(market.instrument.base)
-    return Listing(
+    return InstrumentListing(
         instrument=market.instrument,
         rank=rank,
         sector=None if asset is None else asset.sector,

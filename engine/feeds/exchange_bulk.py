@@ -20,14 +20,14 @@ import numpy as np
 from api.errors import HeyTradersError, Unavailable, explain
 from api.symbols import Instrument
 from api.times import SECONDS, Timeframe
-from engine.store.candles import Block
+from engine.store.candles import CandleBlock
 from engine.store.database import Store
-from engine.store.exchange_data import Span, all_fetched, gaps
+from engine.store.exchange_data import TimeSpan, all_fetched, gaps
 from engine.venues.exchange.conventions import CONVENTIONS
 from engine.venues.exchange.session import Connector
 
 from .cells import epoch_seconds
-from .exchange_fetch import LONG_PATIENCE, Fetcher, Progress, checked, page_bars, served_as, too_old
+from .exchange_fetch import LONG_PATIENCE, Fetcher, FetchProgress, checked, page_bars, served_as, too_old
 
 _WORTH_IT: Final = 900
 """The longest bars, in seconds, for which a month takes more API requests than archive downloads."""
@@ -41,7 +41,7 @@ class Job:
 
     instrument: Instrument
     timeframe: Timeframe
-    span: Span
+    span: TimeSpan
     missing: int
     requests: int
     limit: str | None = None
@@ -59,13 +59,13 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class FetchedRange:
     """The stored range of a series after a fetch; `error` is set if the fetch ended early."""
 
     job: Job
     bars: int
     holes: int
-    covered: tuple[Span, ...]
+    covered: tuple[TimeSpan, ...]
     error: str | None
 
 
@@ -77,7 +77,7 @@ class Plan:
     refused: dict[str, HeyTradersError] = field(default_factory=dict[str, HeyTradersError])
 
 
-def plan(fetcher: Fetcher, instruments: Sequence[Instrument], timeframe: Timeframe, span: Span) -> Plan:
+def plan(fetcher: Fetcher, instruments: Sequence[Instrument], timeframe: Timeframe, span: TimeSpan) -> Plan:
     """The series to fetch so that `span` is complete for every instrument. Blocking.
 
     An instrument that its exchange does not list, or whose exchange cannot be reached, does not stop the others.
@@ -91,7 +91,7 @@ def plan(fetcher: Fetcher, instruments: Sequence[Instrument], timeframe: Timefra
     return made
 
 
-def _job(fetcher: Fetcher, instrument: Instrument, timeframe: Timeframe, span: Span) -> Job:
+def _job(fetcher: Fetcher, instrument: Instrument, timeframe: Timeframe, span: TimeSpan) -> Job:
     fetcher.market(instrument)
     served = served_as(instrument, timeframe)
     seconds = SECONDS[served]
@@ -122,7 +122,7 @@ def renewals(store: Store, fetcher: Fetcher) -> Plan:
     return made
 
 
-def run(fetcher: Fetcher, job: Job, progress: Progress) -> Summary:
+def run(fetcher: Fetcher, job: Job, progress: FetchProgress) -> FetchedRange:
     """Fetch one series, from the archive where that is faster. Blocking; bars that arrived stay stored on failure."""
     error: str | None = None
     try:
@@ -133,11 +133,11 @@ def run(fetcher: Fetcher, job: Job, progress: Progress) -> Summary:
         error = explain(failed)
     stored = fetcher.stored(job.instrument, job.timeframe)
     if stored is None:
-        return Summary(job, 0, 0, (), error)
-    return Summary(job, stored.bars, stored.holes or 0, stored.covered, error)
+        return FetchedRange(job, 0, 0, (), error)
+    return FetchedRange(job, stored.bars, stored.holes or 0, stored.covered, error)
 
 
-def _from_archive(fetcher: Fetcher, job: Job, progress: Progress) -> None:
+def _from_archive(fetcher: Fetcher, job: Job, progress: FetchProgress) -> None:
     instrument, timeframe = job.instrument, job.timeframe
     archive = CONVENTIONS[instrument.exchange].archive
     if archive is None:
@@ -155,7 +155,7 @@ def _from_archive(fetcher: Fetcher, job: Job, progress: Progress) -> None:
                 progress((span[1] - job.span[0]) // SECONDS[timeframe], total)
 
 
-def _files(instrument: Instrument, timeframe: Timeframe, part: Span, today: int) -> Iterator[tuple[Span, str]]:
+def _files(instrument: Instrument, timeframe: Timeframe, part: TimeSpan, today: int) -> Iterator[tuple[TimeSpan, str]]:
     """The archive files fully inside a gap, by address: months, then the days after the last month."""
     archive = CONVENTIONS[instrument.exchange].archive
     if archive is None or SECONDS[timeframe] > _WORTH_IT:
@@ -177,7 +177,9 @@ def _files(instrument: Instrument, timeframe: Timeframe, part: Span, today: int)
         at = stop
 
 
-def _read(connector: Connector, instrument: Instrument, timeframe: Timeframe, url: str, span: Span) -> Block | None:
+def _read(
+    connector: Connector, instrument: Instrument, timeframe: Timeframe, url: str, span: TimeSpan
+) -> CandleBlock | None:
     """The bars of one file; `None` if the archive has none or the checksum does not match.
 
     Raises:

@@ -21,11 +21,11 @@ from api.errors import HeyTradersError, NotFound, RateLimited, Unavailable
 from api.exchanges import EXCHANGES
 from api.symbols import Instrument
 from api.times import SECONDS, Clock, Timeframe, iso8601, opening
-from engine.store.candles import FIELDS, Block
+from engine.store.candles import FIELDS, CandleBlock
 from engine.store.database import Store
-from engine.store.exchange_data import Fetched, Kind, Span, add_fetched, find_fetched, gaps
+from engine.store.exchange_data import Fetched, SeriesKind, TimeSpan, add_fetched, find_fetched, gaps
 from engine.venues.exchange.conventions import CONVENTIONS
-from engine.venues.exchange.markets import Market, Markets
+from engine.venues.exchange.markets import ExchangeMarket, Markets
 from engine.venues.exchange.session import Connector
 
 SETTLED_SECONDS: Final = 2
@@ -45,7 +45,7 @@ EARLIEST: Final = 1_420_070_400
 """2015-01-01: no older candles are requested from any exchange."""
 
 _LATEST_BARS: Final = 2
-Progress = Callable[[int, int], None]
+FetchProgress = Callable[[int, int], None]
 """Called with the bars done so far and the total requested."""
 
 
@@ -55,7 +55,7 @@ class Wanted:
 
     instrument: Instrument
     timeframe: Timeframe
-    span: Span
+    span: TimeSpan
 
 
 class Fetcher:
@@ -66,7 +66,7 @@ class Fetcher:
         self._clock = clock
         self._connector = connector
         self._markets = markets
-        self._locks: defaultdict[tuple[Instrument, Kind], threading.Lock] = defaultdict(threading.Lock)
+        self._locks: defaultdict[tuple[Instrument, SeriesKind], threading.Lock] = defaultdict(threading.Lock)
 
     @property
     def markets(self) -> Markets:
@@ -92,10 +92,10 @@ class Fetcher:
         self,
         instrument: Instrument,
         timeframe: Timeframe,
-        span: Span,
+        span: TimeSpan,
         *,
         patience: float = PATIENCE,
-        progress: Progress | None = None,
+        progress: FetchProgress | None = None,
     ) -> None:
         """Make sure the store has every closed bar of `span` that the exchange has.
 
@@ -120,7 +120,7 @@ class Fetcher:
                 progress(total, total)
 
     def ensure_all(
-        self, wanted: Sequence[Wanted], progress: Progress | None = None
+        self, wanted: Sequence[Wanted], progress: FetchProgress | None = None
     ) -> dict[Instrument, HeyTradersError]:
         """`ensure` for many series, several at a time; returns the errors by series."""
         failed: dict[Instrument, HeyTradersError] = {}
@@ -153,7 +153,7 @@ class Fetcher:
         until = min(want.span[1], self.closed(want.timeframe))
         return since < until and bool(gaps(self._covered(want.instrument, want.timeframe), (since, until)))
 
-    def market(self, instrument: Instrument) -> Market:
+    def market(self, instrument: Instrument) -> ExchangeMarket:
         """The market of an instrument.
 
         Raises:
@@ -166,7 +166,7 @@ class Fetcher:
             raise unknown_instrument(instrument, listed)
         return found
 
-    def ensure_funding(self, instrument: Instrument, span: Span, *, patience: float = PATIENCE) -> None:
+    def ensure_funding(self, instrument: Instrument, span: TimeSpan, *, patience: float = PATIENCE) -> None:
         """Make sure the store has a perpetual's funding rates; spot markets and some exchanges have none.
 
         Raises:
@@ -184,11 +184,11 @@ class Fetcher:
             for gap in gaps(self._covered(instrument, "funding"), (since, until)):
                 self._fill_funding(instrument, gap, patience)
 
-    def _covered(self, instrument: Instrument, kind: Kind) -> tuple[Span, ...]:
+    def _covered(self, instrument: Instrument, kind: SeriesKind) -> tuple[TimeSpan, ...]:
         series = self._store.read_now(lambda connection: find_fetched(connection, instrument, kind))
         return () if series is None else series.covered
 
-    def _widened(self, market: Market, timeframe: Timeframe, gap: Span) -> Span:
+    def _widened(self, market: ExchangeMarket, timeframe: Timeframe, gap: TimeSpan) -> TimeSpan:
         """A gap smaller than a page, extended backwards so that one request returns a full page."""
         instrument, seconds = market.instrument, SECONDS[timeframe]
         back = gap[1] - page_bars(instrument, timeframe) * seconds
@@ -198,7 +198,7 @@ class Fetcher:
         floor = max((self.first_available(instrument, timeframe), *before))
         return min(gap[0], max(back, floor)), gap[1]
 
-    def _fill(self, market: Market, timeframe: Timeframe, gap: Span, patience: float) -> Iterable[int]:
+    def _fill(self, market: ExchangeMarket, timeframe: Timeframe, gap: TimeSpan, patience: float) -> Iterable[int]:
         """Fetch a gap from its start; yields the time up to which it is complete."""
         instrument, seconds = market.instrument, SECONDS[timeframe]
         at, until = gap
@@ -217,7 +217,9 @@ class Fetcher:
             at = reached
             yield at
 
-    def _rows(self, market: Market, timeframe: Timeframe, since: int, until: int, patience: float) -> list[list[Any]]:
+    def _rows(
+        self, market: ExchangeMarket, timeframe: Timeframe, since: int, until: int, patience: float
+    ) -> list[list[Any]]:
         exchange = market.instrument.exchange
         if CONVENTIONS[exchange].price_window is not None:
             return self._ticks(market, timeframe, since, until, patience)
@@ -233,7 +235,9 @@ class Fetcher:
             patience=patience,
         )
 
-    def _ticks(self, market: Market, timeframe: Timeframe, since: int, until: int, patience: float) -> list[list[Any]]:
+    def _ticks(
+        self, market: ExchangeMarket, timeframe: Timeframe, since: int, until: int, patience: float
+    ) -> list[list[Any]]:
         """Where an exchange has prices but no candles, bars are built from the prices, with volume 0."""
         seconds = SECONDS[timeframe]
         asked = {"market": market.symbol, "fidelity": seconds // 60, "startTs": since, "endTs": until}
@@ -257,7 +261,7 @@ class Fetcher:
                     raise
                 time.sleep(limited.retry_after or 1.0)
 
-    def _fill_funding(self, instrument: Instrument, gap: Span, patience: float) -> None:
+    def _fill_funding(self, instrument: Instrument, gap: TimeSpan, patience: float) -> None:
         market, exchange = self.market(instrument), instrument.exchange
         at, until = gap
         while at < until:
@@ -286,17 +290,19 @@ class Fetcher:
             self._keep(instrument, "funding", block, (at, reached), EXCHANGES[exchange].name)
             at = reached
 
-    def keep(self, instrument: Instrument, timeframe: Timeframe, block: Block, span: Span, origin: str) -> None:
+    def keep(
+        self, instrument: Instrument, timeframe: Timeframe, block: CandleBlock, span: TimeSpan, origin: str
+    ) -> None:
         """Store bars that came from elsewhere, such as an archive."""
         self._keep(instrument, timeframe, block, span, origin)
 
-    def _keep(self, instrument: Instrument, kind: Kind, block: Block, span: Span, origin: str) -> None:
+    def _keep(self, instrument: Instrument, kind: SeriesKind, block: CandleBlock, span: TimeSpan, origin: str) -> None:
         now = time.time()
         self._store.write_now(
             lambda connection: add_fetched(connection, instrument, kind, block, span, origin=origin, now=now)
         )
 
-    def stored(self, instrument: Instrument, kind: Kind) -> Fetched | None:
+    def stored(self, instrument: Instrument, kind: SeriesKind) -> Fetched | None:
         """The stored series, if anything of it is stored."""
         return self._store.read_now(lambda connection: find_fetched(connection, instrument, kind))
 
@@ -323,7 +329,7 @@ def served_as(instrument: Instrument, timeframe: Timeframe) -> Timeframe:
 
 def checked(
     rows: Sequence[Sequence[Any]], instrument: Instrument, timeframe: Timeframe, since: int, until: int
-) -> Block:
+) -> CandleBlock:
     """The rows of an answer as bars with `since <= open time < until`.
 
     Raises:

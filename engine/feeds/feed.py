@@ -22,7 +22,7 @@ _SIGNIFICANT_DIGITS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class InstrumentListing:
     """An instrument that can be traded, with its details from the tickers endpoint.
 
     `sector` is e.g. "DeFi", "L1", "AI"; `categories` e.g. "top_market_cap", "trending"; `rank` 1 is the largest
@@ -93,11 +93,11 @@ class CandleReader(Protocol):
 class Feed(CandleReader, Protocol):
     """A source of candles. It returns closed bars only, and never invents data unless it is a simulated feed."""
 
-    def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
+    def listings(self, exchange: ExchangeId) -> Sequence[InstrumentListing]:
         """Everything tradable on `exchange`, largest first."""
         ...
 
-    def listing(self, instrument: Instrument) -> Listing:
+    def listing(self, instrument: Instrument) -> InstrumentListing:
         """The listing of one instrument.
 
         Raises:

@@ -40,8 +40,8 @@ MAX_MEMBERS: Final = 5_000
 _SMALL: Final = 16 * 2**20
 _HEAD: Final = 64 * 2**10
 
-Kind = Literal["text", "json", "parquet", "feather"]
-Opener = Callable[[], BinaryIO]
+FileKind = Literal["text", "json", "parquet", "feather"]
+FileOpener = Callable[[], BinaryIO]
 
 _PACKED: Final[dict[bytes, Callable[[BinaryIO], BinaryIO]]] = {
     b"\x1f\x8b": lambda raw: io.BufferedReader(gzip.GzipFile(fileobj=raw)),
@@ -68,19 +68,19 @@ _BOMS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CandleTable:
     """One table of candles: a file, or a member of an archive.
 
     `name` is for messages and holds no control characters. `encoding` is of texts; `open` may be called again.
     """
 
     name: str
-    kind: Kind
+    kind: FileKind
     encoding: str
-    open: Opener
+    open: FileOpener
 
 
-def tables_of(path: Path) -> Iterator[Table]:
+def tables_of(path: Path) -> Iterator[CandleTable]:
     """The tables in a file, or in all files of a folder and its subfolders; links and hidden files are left out.
 
     Raises:
@@ -131,7 +131,7 @@ def reading(name: str) -> Generator[None]:
         ) from error
 
 
-def _opener(path: Path, name: str) -> Opener:
+def _opener(path: Path, name: str) -> FileOpener:
     def opened() -> BinaryIO:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -142,7 +142,7 @@ def _opener(path: Path, name: str) -> Opener:
     return opened
 
 
-def _tables(name: str, opener: Opener, size: int, *, packed: bool = False) -> Iterator[Table]:
+def _tables(name: str, opener: FileOpener, size: int, *, packed: bool = False) -> Iterator[CandleTable]:
     with reading(name), opener() as raw:
         head = raw.read(_HEAD)
     if head.startswith(b"PK\x03\x04"):
@@ -164,7 +164,7 @@ def _tables(name: str, opener: Opener, size: int, *, packed: bool = False) -> It
     yield _table(name, head, opener)
 
 
-def _unpacked(name: str, opener: Opener, unpack: Callable[[BinaryIO], BinaryIO], size: int) -> Opener:
+def _unpacked(name: str, opener: FileOpener, unpack: Callable[[BinaryIO], BinaryIO], size: int) -> FileOpener:
     def opened() -> BinaryIO:
         raw = opener()
         return io.BufferedReader(_Bounded(name, size, unpack(raw), raw))
@@ -178,7 +178,7 @@ def _beside(name: str) -> bool:
     return name.startswith(".") or ending in {"md", "sha256", "checksum", "md5"} or stem in {"readme", "license"}
 
 
-def _members(name: str, opener: Opener) -> Iterator[Table]:
+def _members(name: str, opener: FileOpener) -> Iterator[CandleTable]:
     with reading(name), opener() as raw, zipfile.ZipFile(raw) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir()]
     if any(info.filename == "[Content_Types].xml" for info in infos):
@@ -195,7 +195,7 @@ def _members(name: str, opener: Opener) -> Iterator[Table]:
         yield from _tables(shown, _member_opener(opener, info, shown), info.compress_size, packed=True)
 
 
-def _member_opener(opener: Opener, info: zipfile.ZipInfo, shown: str) -> Opener:
+def _member_opener(opener: FileOpener, info: zipfile.ZipInfo, shown: str) -> FileOpener:
     def opened() -> BinaryIO:
         raw = opener()
         archive = zipfile.ZipFile(raw)
@@ -204,14 +204,14 @@ def _member_opener(opener: Opener, info: zipfile.ZipInfo, shown: str) -> Opener:
     return opened
 
 
-def _table(name: str, head: bytes, opener: Opener) -> Table:
+def _table(name: str, head: bytes, opener: FileOpener) -> CandleTable:
     for magic, at, what, cure in _REFUSED:
         if head[at:].startswith(magic):
             raise InvalidInput(f"{name} is {what}", suggestion=cure)
     if head.startswith(b"PAR1"):
-        return Table(name, "parquet", "", opener)
+        return CandleTable(name, "parquet", "", opener)
     if head.startswith(b"ARROW1"):
-        return Table(name, "feather", "", opener)
+        return CandleTable(name, "feather", "", opener)
     encoding = next((encoding for bom, encoding in _BOMS if head.startswith(bom)), None)
     if encoding is None:
         odd, even = head[1:400:2], head[0:400:2]
@@ -220,7 +220,7 @@ def _table(name: str, head: bytes, opener: Opener) -> Table:
     start = head.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
     if start[:100].lower().startswith(("<!doctype", "<html", "<?xml")):
         raise InvalidInput(f"{name} is a web page or XML, not candles", suggestion="Download the file itself")
-    return Table(name, "json" if start[:1] in {"[", "{"} else "text", encoding, opener)
+    return CandleTable(name, "json" if start[:1] in {"[", "{"} else "text", encoding, opener)
 
 
 class _Bounded(io.RawIOBase):

@@ -19,13 +19,13 @@ from api.exchanges import ExchangeId
 from api.symbols import Instrument
 from api.times import SECONDS, Clock, SystemClock, Timeframe, iso8601
 from engine.frame import Bools
-from engine.store.candles import Block, Series, all_series, delete_series, read_block, series_table, write_block
+from engine.store.candles import CandleBlock, Series, all_series, delete_series, read_block, series_table, write_block
 from engine.store.database import Store, new_id
 
 from .cells import Decimal
 from .checking import TOLERANCE, Checked, check
-from .files import Table, symbol_in, tables_of, timeframe_in
-from .tables import Origin, ReadOptions, Rows, read_table
+from .files import CandleTable, symbol_in, tables_of, timeframe_in
+from .tables import ReadOptions, Rows, TableOrigin, read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ImportReport:
     start: int
     end: int
     notes: tuple[str, ...]
-    origin: Origin
+    origin: TableOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class ImportOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TableImport:
     """The outcome for one table."""
 
     name: str
@@ -106,7 +106,7 @@ def import_all(
     *,
     clock: Clock | None = None,
     progress: Callable[[], None] | None = None,
-) -> tuple[Outcome, ...]:
+) -> tuple[TableImport, ...]:
     """Import files, and every table in archives; each table completely or not at all. Blocking.
 
     A table that does not yet connect to the stored bars is tried again after the others.
@@ -119,8 +119,8 @@ def import_all(
         progress: Called after each file.
     """
     now = (clock or SystemClock()).now()
-    outcomes: list[Outcome] = []
-    waiting: list[Table] = []
+    outcomes: list[TableImport] = []
+    waiting: list[CandleTable] = []
     for path in paths:
         try:
             for table in tables_of(path):
@@ -128,16 +128,16 @@ def import_all(
                 if isinstance(result, _Seam):
                     waiting.append(table)
                 else:
-                    outcomes.append(Outcome(table.name, result))
+                    outcomes.append(TableImport(table.name, result))
         except HeyTradersError as error:
-            outcomes.append(Outcome(clean(path.name, 120), error))
+            outcomes.append(TableImport(clean(path.name, 120), error))
         if progress is not None:
             progress()
     while waiting:
         results = [(table, _import(store, table, options, now)) for table in waiting]
         again = [table for table, result in results if isinstance(result, _Seam)]
         is_stuck = len(again) == len(waiting)
-        outcomes += [Outcome(table.name, r) for table, r in results if is_stuck or not isinstance(r, _Seam)]
+        outcomes += [TableImport(table.name, r) for table, r in results if is_stuck or not isinstance(r, _Seam)]
         waiting = [] if is_stuck else again
     return tuple(outcomes)
 
@@ -146,7 +146,7 @@ class _Seam(InvalidInput):
     """Bars are missing between the table and the stored series."""
 
 
-def _import(store: Store, table: Table, options: ImportOptions, now: float) -> ImportReport | HeyTradersError:
+def _import(store: Store, table: CandleTable, options: ImportOptions, now: float) -> ImportReport | HeyTradersError:
     try:
         guessed = options.instrument or symbol_in(table.name, None, options.exchange)
         wanted = ReadOptions(
@@ -243,14 +243,14 @@ def remove_import(store: Store, instrument: Instrument, timeframe: Timeframe | N
 
 @dataclass(frozen=True, slots=True)
 class _Merged:
-    block: Block
+    block: CandleBlock
     first_change: int | None
     added: int
     replaced: int
     unchanged: int
 
 
-def _merge(before: Block, new: Block, instrument: Instrument, *, replace: bool) -> _Merged:
+def _merge(before: CandleBlock, new: CandleBlock, instrument: Instrument, *, replace: bool) -> _Merged:
     is_stored = np.isin(new[0], before[0], assume_unique=True)
     is_common = np.isin(before[0], new[0], assume_unique=True)
     old, again = before[:, is_common], new[:, is_stored]
@@ -270,7 +270,7 @@ def _merge(before: Block, new: Block, instrument: Instrument, *, replace: bool) 
     )
 
 
-def _missing(block: Block, timeframe: Timeframe) -> int:
+def _missing(block: CandleBlock, timeframe: Timeframe) -> int:
     return int((block[0, -1] - block[0, 0]) / SECONDS[timeframe]) + 1 - block.shape[1]
 
 
@@ -279,7 +279,7 @@ def _find(connection: sa.Connection, instrument: Instrument, timeframe: Timefram
     return next((s for s in known if s.instrument == instrument and s.timeframe == timeframe), None)
 
 
-def _describe(connection: sa.Connection, stored: Series | None, block: Block, facts: dict[str, str | int]) -> int:
+def _describe(connection: sa.Connection, stored: Series | None, block: CandleBlock, facts: dict[str, str | int]) -> int:
     """Write the series' row and return its id."""
     values = {
         **facts,
@@ -318,7 +318,7 @@ def _report(merged: _Merged, checked: Checked, rows: Rows, instrument: Instrumen
     )
 
 
-def _conflict(before: Block, after: Block, instrument: Instrument) -> InvalidInput:
+def _conflict(before: CandleBlock, after: CandleBlock, instrument: Instrument) -> InvalidInput:
     names = ("open", "high", "low", "close", "volume")
     there, here = before[1:, 0], after[1:, 0]
     values = ", ".join(
@@ -334,7 +334,7 @@ def _conflict(before: Block, after: Block, instrument: Instrument) -> InvalidInp
     )
 
 
-def _seam(before: Block, new: Block, instrument: Instrument, timeframe: Timeframe) -> _Seam:
+def _seam(before: CandleBlock, new: CandleBlock, instrument: Instrument, timeframe: Timeframe) -> _Seam:
     stored = f"{iso8601(before[0, 0])} to {iso8601(before[0, -1])}"
     added = f"{iso8601(new[0, 0])} to {iso8601(new[0, -1])}"
     return _Seam(

@@ -87,7 +87,7 @@ class ReadOptions:
 
 
 @dataclass(slots=True)
-class Grid:
+class TextRows:
     """Rows of text cells. `batches` gives rows with their line numbers, and the raw lines if they are plain."""
 
     name: str
@@ -106,7 +106,7 @@ class Grid:
 
 
 @dataclass(slots=True)
-class Layout:
+class FieldLayout:
     """Positions of the fields; `clock` of a time of day beside the date, `ticks` of a second volume, `symbol`."""
 
     name: str
@@ -127,7 +127,7 @@ def plain_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", re.sub(r"^\d+\.\s*", "", folded))
 
 
-def recognised(grid: Grid, options: ReadOptions) -> Layout:
+def recognised(grid: TextRows, options: ReadOptions) -> FieldLayout:
     if grid.header is None:
         layout = _without_header(grid, options)
     else:
@@ -145,7 +145,9 @@ def recognised(grid: Grid, options: ReadOptions) -> Layout:
     return layout
 
 
-def _with_header(header: Sequence[str], first: Sequence[str], name: str, line: int, options: ReadOptions) -> Layout:
+def _with_header(
+    header: Sequence[str], first: Sequence[str], name: str, line: int, options: ReadOptions
+) -> FieldLayout:
     plain = ["" if _is_capital_twin(cell, header) else plain_name(cell) for cell in header]
     mapped = _mapped(options.columns, header, name)
     base = plain_name(options.base or "")
@@ -156,7 +158,7 @@ def _with_header(header: Sequence[str], first: Sequence[str], name: str, line: i
         if each not in mapped and (at := _position(each, plain, names[each], where)) is not None:
             positions[each] = at
     is_metatrader = any(cell.strip().startswith("<") for cell in header)
-    layout = Layout("MetaTrader export" if is_metatrader else "table with named columns", positions)
+    layout = FieldLayout("MetaTrader export" if is_metatrader else "table with named columns", positions)
     _find_time(layout, plain, first)
     layout.symbol = next((i for i, cell in enumerate(plain) if cell in _SYMBOL_NAMES), None)
     ticks = next((i for i, cell in enumerate(plain) if cell in {"tickvol", "tickvolume"}), None)
@@ -171,7 +173,7 @@ def _is_capital_twin(cell: str, header: Sequence[str]) -> bool:
     return len(cell) == 1 and cell.isupper() and cell.lower() in header
 
 
-def _find_time(layout: Layout, plain: Sequence[str], first: Sequence[str]) -> None:
+def _find_time(layout: FieldLayout, plain: Sequence[str], first: Sequence[str]) -> None:
     """An unnamed index is the time, if it holds times; a date and a time of day together make one time."""
     at = layout.positions.get("time")
     if at is None and plain[0] in _INDEX_NAMES and first and is_time(first[0]):
@@ -182,7 +184,7 @@ def _find_time(layout: Layout, plain: Sequence[str], first: Sequence[str]) -> No
             layout.positions["time"], layout.clock = date, clock
 
 
-def _doubt_volume(layout: Layout, header: Sequence[str], plain: Sequence[str], name: str) -> None:
+def _doubt_volume(layout: FieldLayout, header: Sequence[str], plain: Sequence[str], name: str) -> None:
     """Refuse a volume that may be in money instead of coins, rather than guess."""
     counted = [header[i] for i, cell in enumerate(plain) if "vol" in cell]
     if "volume" not in layout.positions and counted:
@@ -208,23 +210,23 @@ def _position(which: str, plain: Sequence[str], names: Sequence[str], where: str
     return None
 
 
-def _without_header(grid: Grid, options: ReadOptions) -> Layout:
+def _without_header(grid: TextRows, options: ReadOptions) -> FieldLayout:
     width, sample = grid.width, [row for row in grid.sample if len(row) == grid.width]
     mapped = _mapped(options.columns, None, grid.name, width)
     if mapped:
         kept = {each: at for each, at in mapped.items() if at >= 0 and each in FIELD_NAMES}
-        return Layout("table with the columns you named", kept, clock=mapped.get("clock"))
+        return FieldLayout("table with the columns you named", kept, clock=mapped.get("clock"))
     first = sample[0]
     if is_date(first[0]) and len(first) > 1 and is_clock(first[1]) and width in {6, 7, 8}:
         positions: dict[str, int] = dict(zip(FIELD_NAMES, (0, 2, 3, 4, 5, 6)[: width - 1], strict=False))
-        return Layout("MetaTrader 4 export without a header", positions, clock=1)
+        return FieldLayout("MetaTrader 4 export without a header", positions, clock=1)
     name, places = _known_width(sample, width)
     if name is None:
         raise InvalidInput(
             f"{grid.name} has no header, and {width} columns match no known layout",
             suggestion="Name the columns in order: --columns time,open,high,low,close,volume,- (- leaves one out)",
         )
-    layout = Layout(name, dict(zip(FIELD_NAMES, places, strict=False)))
+    layout = FieldLayout(name, dict(zip(FIELD_NAMES, places, strict=False)))
     _doubt_order(grid, sample, places)
     return layout
 
@@ -255,7 +257,7 @@ _ORDERS: Final[dict[str, tuple[int, int, int, int]]] = {
 """Other column orders used by exchanges: the positions of open, high, low and close."""
 
 
-def _doubt_order(grid: Grid, sample: Sequence[Sequence[str]], places: tuple[int, ...]) -> None:
+def _doubt_order(grid: TextRows, sample: Sequence[Sequence[str]], places: tuple[int, ...]) -> None:
     """Refuse rows that are valid candles only in an unusual column order."""
     if _encloses(sample, places[1:5]):
         return

@@ -17,17 +17,17 @@ from api.times import SECONDS, Clock, Timeframe
 from engine.frame import Bars, Floats, Frame, Times
 from engine.store.database import Store
 
-from .feed import CandleReader, Candles, Feed, Listing, SourceFeed, partial_of, unknown_instrument
+from .feed import CandleReader, Candles, Feed, InstrumentListing, SourceFeed, partial_of, unknown_instrument
 from .simulated import SimulatedFeed
 from .stored import StoredFeed
 
 if TYPE_CHECKING:
-    from engine.store.exchange_data import Span
+    from engine.store.exchange_data import TimeSpan
     from engine.venues.exchange.markets import LivePrice
     from engine.venues.exchange.session import Connector
 
     from .exchange import ExchangeFeed
-    from .exchange_fetch import Progress
+    from .exchange_fetch import FetchProgress
 
 
 _LONGEST_FUNDING: Final = 8 * 3_600 + 60
@@ -98,12 +98,12 @@ class MarketFeed:
         for feed in self._sources:
             feed.refresh()
 
-    def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
+    def listings(self, exchange: ExchangeId) -> Sequence[InstrumentListing]:
         """See `Feed`. Symbols that the last source does not list come last."""
         *preferred, last = self._sources
         base = last.listings(exchange)
-        merged: dict[Instrument, Listing] = {}
-        added: list[Listing] = []
+        merged: dict[Instrument, InstrumentListing] = {}
+        added: list[InstrumentListing] = []
         for feed in reversed(preferred):
             for one in feed.listings(exchange):
                 merged[one.instrument] = one
@@ -113,7 +113,7 @@ class MarketFeed:
         added = sorted(merged.values(), key=lambda one: (one.rank, one.instrument.symbol))
         return [*listed, *(replace(one, rank=rank) for rank, one in enumerate(added, len(listed) + 1))]
 
-    def listing(self, instrument: Instrument) -> Listing:
+    def listing(self, instrument: Instrument) -> InstrumentListing:
         """See `Feed`."""
         if self._sources[0].has(instrument) and self.exchanges is not None:
             return self._imported_listing(instrument)
@@ -125,7 +125,7 @@ class MarketFeed:
         except NotFound:
             raise unknown_instrument(instrument, [one.instrument for one in listed]) from None
 
-    def _imported_listing(self, instrument: Instrument) -> Listing:
+    def _imported_listing(self, instrument: Instrument) -> InstrumentListing:
         """As in `listings`; if the exchange cannot be reached, the imported data is enough."""
         try:
             listed = self.listings(instrument.exchange)
@@ -146,7 +146,7 @@ class MarketFeed:
         return self._serving(instrument).candles(instrument, timeframe, start=start, end=end, limit=limit)
 
     def fetch(
-        self, wanted: Sequence[tuple[Instrument, Timeframe, tuple[int, int]]], progress: Progress | None = None
+        self, wanted: Sequence[tuple[Instrument, Timeframe, tuple[int, int]]], progress: FetchProgress | None = None
     ) -> dict[Instrument, HeyTradersError]:
         """Fetch the requested exchange data, several series at a time, before anything reads it.
 
@@ -219,7 +219,7 @@ class MarketFeed:
         return next((feed for feed in self._sources if feed.has(instrument)), self._sources[-1])
 
 
-def _unpaid(time: Times, start: int, end: int, known: Sequence[Span]) -> list[Span]:
+def _unpaid(time: Times, start: int, end: int, known: Sequence[TimeSpan]) -> list[TimeSpan]:
     """The spans without a rate that are too long to be regular, except those that overlap `known`."""
     if not len(time):
         return []
@@ -234,7 +234,7 @@ def fetch_recent(feed: Feed, instruments: Sequence[Instrument], timeframe: Timef
         feed.fetch_recent(instruments, timeframe, bars)
 
 
-def _over(own: Listing | None, other: Listing) -> Listing:
+def _over(own: InstrumentListing | None, other: InstrumentListing) -> InstrumentListing:
     """The listing of the serving source, completed with details that only the other source has.
 
     For an imported series, the simulated market's steps are as much a guess as those estimated from its price.

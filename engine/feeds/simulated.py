@@ -17,7 +17,7 @@ from api.symbols import Instrument
 from api.times import SECONDS, Clock, Timeframe, next_opening, opening
 from engine.frame import Bars, Floats
 
-from .feed import Candles, Listing, empty_range, step, unknown_instrument
+from .feed import Candles, InstrumentListing, empty_range, step, unknown_instrument
 from .simulation import CLOSE, DAY, DEFAULT_BUDGET, HIGH, LOW, OPEN, ROWS, VOLUME, Blocks, Stream
 from .simulation.coins import CryptoDays, MarketFactor
 from .simulation.venues import (
@@ -26,10 +26,10 @@ from .simulation.venues import (
     TOKEN_TICK_EXPONENT,
     TOP_MARKET_CAP,
     CoinView,
-    Market,
-    Outcome,
     PredictionDays,
     Question,
+    QuestionAnswer,
+    SimulatedMarket,
     TokenView,
     View,
     markets,
@@ -73,11 +73,11 @@ class SimulatedFeed:
     def refresh(self) -> None:
         """See `SourceFeed`. Nothing is stored."""
 
-    def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
+    def listings(self, exchange: ExchangeId) -> Sequence[InstrumentListing]:
         """See `Feed`. Prediction markets: the open ones, and those resolved within the last month."""
         return self._directory.listings(exchange, int(self._clock.now()))
 
-    def listing(self, instrument: Instrument) -> Listing:
+    def listing(self, instrument: Instrument) -> InstrumentListing:
         """See `Feed`."""
         now = int(self._clock.now())
         if (found := self._directory.listing(instrument, now)) is None:
@@ -160,11 +160,11 @@ class Directory:
         self._views: dict[Instrument, View] = {}
         self._listings = lru_cache(maxsize=32)(self._listings_of)
 
-    def listings(self, exchange: ExchangeId, now: int) -> tuple[Listing, ...]:
+    def listings(self, exchange: ExchangeId, now: int) -> tuple[InstrumentListing, ...]:
         """Everything tradable on `exchange` at `now`, and questions resolved within a month; largest first."""
         return self._listings(exchange, now // DAY)
 
-    def listing(self, instrument: Instrument, now: int) -> Listing | None:
+    def listing(self, instrument: Instrument, now: int) -> InstrumentListing | None:
         """One listing, including long resolved questions; None if not listed, or not yet."""
         if (market := markets().get(instrument)) is not None:
             return self._crypto(market, now // _WEEK) if market.listed_day * DAY <= now else None
@@ -193,18 +193,20 @@ class Directory:
             return TokenView(question, outcome, PredictionDays(self._seed, question))
         return None
 
-    def _listings_of(self, exchange: ExchangeId, day: int) -> tuple[Listing, ...]:
+    def _listings_of(self, exchange: ExchangeId, day: int) -> tuple[InstrumentListing, ...]:
         if EXCHANGES[exchange].market_type != "prediction":
             week = day * DAY // _WEEK
             found = [m for m in markets().values() if m.venue.exchange == exchange and m.listed_day <= day]
             return tuple(self._crypto(market, week) for market in found)
         shown = [q for q in questions_opened_by(day) if q.resolved_day > day - _STILL_LISTED_DAYS]
         shown.sort(key=lambda q: -PredictionDays(self._seed, q).daily_turnover)
-        asked: list[tuple[Question, Outcome]] = [(question, outcome) for question in shown for outcome in OUTCOMES]
+        asked: list[tuple[Question, QuestionAnswer]] = [
+            (question, outcome) for question in shown for outcome in OUTCOMES
+        ]
         return tuple(self._token(q, outcome, rank=rank, today=day) for rank, (q, outcome) in enumerate(asked, 1))
 
-    def _crypto(self, market: Market, week: int) -> Listing:
-        return Listing(
+    def _crypto(self, market: SimulatedMarket, week: int) -> InstrumentListing:
+        return InstrumentListing(
             instrument=market.instrument,
             rank=market.rank,
             sector=market.asset.sector,
@@ -214,10 +216,10 @@ class Directory:
             source="simulated",
         )
 
-    def _token(self, question: Question, outcome: Outcome, *, rank: int, today: int) -> Listing:
+    def _token(self, question: Question, outcome: QuestionAnswer, *, rank: int, today: int) -> InstrumentListing:
         is_resolved = question.resolved_day <= today
         pays_yes = PredictionDays(self._seed, question).payout if is_resolved else None
-        return Listing(
+        return InstrumentListing(
             instrument=question.token(outcome),
             rank=rank,
             sector=question.sector,
@@ -237,5 +239,5 @@ class Directory:
 
 
 @lru_cache(maxsize=8)
-def _tokens(day: int) -> dict[Instrument, tuple[Question, Outcome]]:
+def _tokens(day: int) -> dict[Instrument, tuple[Question, QuestionAnswer]]:
     return {q.token(outcome): (q, outcome) for q in questions_opened_by(day) for outcome in OUTCOMES}

@@ -15,10 +15,20 @@ from api.exchanges import ExchangeId
 from api.symbols import Instrument
 from api.times import SECONDS, Clock, Timeframe, is_multiple, next_opening, opening
 from engine.frame import Bars, Source
-from engine.store.candles import FIELDS, Block, Series, all_series, read_block, series_table
+from engine.store.candles import FIELDS, CandleBlock, Series, all_series, read_block, series_table
 from engine.store.database import Store, Version
 
-from .feed import Candles, Kept, Listing, empty_range, lot_exponent, step, tick_exponent, too_fine, unknown_instrument
+from .feed import (
+    Candles,
+    InstrumentListing,
+    Kept,
+    empty_range,
+    lot_exponent,
+    step,
+    tick_exponent,
+    too_fine,
+    unknown_instrument,
+)
 
 SOURCE: Final = "imported"
 _BUDGET: Final = 64 * 2**20
@@ -26,10 +36,10 @@ _FRESH_SECONDS: Final = 0.5
 """How long the catalogue is used unread while the store cannot tell whether another process has written."""
 _NO_RANK: Final = 1_000
 
-Catalogue = dict[Instrument, dict[Timeframe, Series]]
+StoredSeries = dict[Instrument, dict[Timeframe, Series]]
 
 
-def resample(block: Block, seconds: int, timeframe: Timeframe, since: float) -> Block:
+def resample(block: CandleBlock, seconds: int, timeframe: Timeframe, since: float) -> CandleBlock:
     """Combine bars of length `seconds` into bars of `timeframe`, which is a multiple of it.
 
     A longer bar is built from the available shorter ones, even if some are missing. A bar that opens before `since`
@@ -76,7 +86,7 @@ class StoredFeed:
         self._store = store
         self._clock = clock
         self._kept = Kept(_BUDGET)
-        self._seen: tuple[Version, float, Catalogue] | None = None
+        self._seen: tuple[Version, float, StoredSeries] | None = None
 
     @property
     def source(self) -> Source:
@@ -91,28 +101,28 @@ class StoredFeed:
         """See `SourceFeed`."""
         return instrument in self.catalogue()
 
-    def catalogue(self) -> Catalogue:
+    def catalogue(self) -> StoredSeries:
         """The stored series by instrument and timeframe."""
         version, now, seen = self._store.version(series_table.name), time.monotonic(), self._seen
         if seen is not None and version.own == seen[0].own:
             is_fresh = now - seen[1] <= _FRESH_SECONDS
             if is_fresh if version.others is None else version.others == seen[0].others:
                 return seen[2]
-        found: Catalogue = {}
+        found: StoredSeries = {}
         for series in self._store.read_now(all_series):
             found.setdefault(series.instrument, {})[series.timeframe] = series
         self._seen = (version, now, found)
         return found
 
-    def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
+    def listings(self, exchange: ExchangeId) -> Sequence[InstrumentListing]:
         """See `Feed`. Steps are estimated from the last price; rank and sector of imported symbols are unknown."""
         return [self.listing(instrument) for instrument in self.catalogue() if instrument.exchange == exchange]
 
-    def listing(self, instrument: Instrument) -> Listing:
+    def listing(self, instrument: Instrument) -> InstrumentListing:
         """See `Feed`."""
         finest = self._finest(self._series(instrument))
         price = float(self._read(finest, finest.timeframe, None, None, 1)[4, -1])
-        return Listing(
+        return InstrumentListing(
             instrument=instrument,
             rank=_NO_RANK,
             sector=None,
@@ -166,13 +176,13 @@ class StoredFeed:
 
     def _read(
         self, series: Series, timeframe: Timeframe, start: int | None, end: int | None, limit: int | None
-    ) -> Block:
+    ) -> CandleBlock:
         key = (series.id, series.revision, timeframe, start, end, limit)
         return self._kept.get(key, lambda: self._load(series, timeframe, start, end, limit))
 
     def _load(
         self, series: Series, timeframe: Timeframe, start: int | None, end: int | None, limit: int | None
-    ) -> Block:
+    ) -> CandleBlock:
         seconds = SECONDS[series.timeframe]
         read = None if limit is None else (limit + 1) * (SECONDS[timeframe] // seconds)
         block = self._store.read_now(

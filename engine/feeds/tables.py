@@ -21,10 +21,10 @@ from engine.frame import Floats
 from engine.frame import Times as Integers
 from engine.store.candles import FIELDS
 
-from .cells import Times, epoch_seconds, is_number, is_time
-from .columns import MAX_ROWS, Columns, Origin, PlainColumns, Rows, in_zone, one_reading
-from .files import Table, reading
-from .layouts import FIELD_NAMES, Grid, ReadOptions, plain_name, recognised
+from .cells import TimeColumn, epoch_seconds, is_number, is_time
+from .columns import MAX_ROWS, PlainColumns, Rows, TableColumns, TableOrigin, in_zone, one_reading
+from .files import CandleTable, reading
+from .layouts import FIELD_NAMES, ReadOptions, TextRows, plain_name, recognised
 
 MAX_JSON: Final = 256 * 2**20
 
@@ -36,7 +36,7 @@ _LISTS: Final = ("data", "result", "results", "bars", "candles", "list", "ohlc",
 _LISTED: Final = frozenset({"ohlc", "bars", "candles", "list", "klines", "rows"})
 
 
-def read_table(table: Table, options: ReadOptions) -> Rows:
+def read_table(table: CandleTable, options: ReadOptions) -> Rows:
     """Read a table of candles.
 
     Raises:
@@ -52,10 +52,10 @@ def read_table(table: Table, options: ReadOptions) -> Rows:
             return _read_grid(_text_grid(table, text), options)
 
 
-def _read_grid(grid: Grid, options: ReadOptions) -> Rows:
+def _read_grid(grid: TextRows, options: ReadOptions) -> Rows:
     layout = recognised(grid, options)
     plain = PlainColumns(grid, layout, options)
-    columns = Columns(grid, layout, options)
+    columns = TableColumns(grid, layout, options)
     for rows, lines, raw in grid.batches:
         if columns.count or raw is None or not plain.take(raw, lines):
             columns.add(rows, lines)
@@ -70,7 +70,7 @@ def _read_grid(grid: Grid, options: ReadOptions) -> Rows:
         shown = ", ".join(sorted(symbols - {""})[:5])
         raise InvalidInput(f"{grid.name} holds several symbols: {shown}", suggestion="Split it into a file for each")
     shapes = sorted(columns.times.units | plain.units) or list(columns.times.readings.values)[:1]
-    origin = Origin(
+    origin = TableOrigin(
         layout=layout.name,
         columns=layout.told(grid.header),
         times=" and ".join(shapes),
@@ -80,7 +80,7 @@ def _read_grid(grid: Grid, options: ReadOptions) -> Rows:
     return Rows(block, line, grid.place, grid.name, origin)
 
 
-def _text_grid(table: Table, text: TextIOWrapper) -> Grid:
+def _text_grid(table: CandleTable, text: TextIOWrapper) -> TextRows:
     head = list(islice(text, _SAMPLE))
     if head:
         head[0] = head[0].removeprefix("\ufeff")
@@ -104,7 +104,7 @@ def _text_grid(table: Table, text: TextIOWrapper) -> Grid:
     if not sample:
         raise InvalidInput(f"{table.name} has a header and no rows", suggestion="Name a file that holds candles")
     source = chain(head[start:], source)
-    return Grid(
+    return TextRows(
         table.name,
         "line",
         header,
@@ -188,7 +188,7 @@ def _text_batches(
         return
 
 
-def _json_grid(table: Table) -> Grid:
+def _json_grid(table: CandleTable) -> TextRows:
     with table.open() as raw:
         data = raw.read(MAX_JSON + 1)
     if len(data) > MAX_JSON:
@@ -212,7 +212,7 @@ def _json_grid(table: Table) -> Grid:
         raise InvalidInput(f"{table.name} has no rows", suggestion="Name a file that holds candles")
     lines = list(range(1, len(rows) + 1))
     batches = ((rows[i : i + _BATCH], lines[i : i + _BATCH], None) for i in range(0, len(rows), _BATCH))
-    return Grid(table.name, "row", header, rows[:_SAMPLE], batches)
+    return TextRows(table.name, "row", header, rows[:_SAMPLE], batches)
 
 
 def _json_rows(name: str, document: Any) -> tuple[list[str] | None, list[list[str]]]:
@@ -280,7 +280,7 @@ def _cell(name: str, value: Any) -> str:
     raise InvalidInput(f"{name} has lists or objects within a row", suggestion="Write each candle as one flat row")
 
 
-def _read_arrow(table: Table, options: ReadOptions) -> Rows:
+def _read_arrow(table: CandleTable, options: ReadOptions) -> Rows:
     """A Parquet or Feather table, read with pyarrow (an optional extra); rows are counted from 1.
 
     Raises:
@@ -319,7 +319,7 @@ def _read_arrow(table: Table, options: ReadOptions) -> Rows:
     names = [str(name) for name in columns.column_names]
     first = [_arrow_text(columns.column(name)[0].as_py()) for name in names]
     plain = ["" if name == "__index_level_0__" else name for name in names]
-    grid = Grid(table.name, "row", plain, [first], (), header_line=0)
+    grid = TextRows(table.name, "row", plain, [first], (), header_line=0)
     layout = recognised(grid, options)
     lines = np.arange(1, columns.num_rows + 1)
     block = np.zeros((FIELDS, columns.num_rows))
@@ -332,7 +332,7 @@ def _read_arrow(table: Table, options: ReadOptions) -> Rows:
             block[0], times = _arrow_times(pa, column, table.name, options, lines)
         else:
             block[at] = _arrow_numbers(pa, column, which, table.name)
-    origin = Origin(f"{kind} table", layout.told(plain), times, tuple(layout.notes))
+    origin = TableOrigin(f"{kind} table", layout.told(plain), times, tuple(layout.notes))
     return Rows(block, lines, "row", table.name, origin)
 
 
@@ -352,7 +352,7 @@ def _arrow_times(pa: Any, column: Any, where: str, options: ReadOptions, lines: 
         seconds, units = epoch_seconds(_arrow_floats(pa, column))
         return seconds, " and ".join(sorted(units))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        times = Times()
+        times = TimeColumn()
         texts = [text or "" for text in column.to_pylist()]
         if (wrong := times.add(texts)) is not None:
             raise InvalidInput(

@@ -26,8 +26,8 @@ from engine.store import backtests as rows
 from engine.store.candles import imported_since
 from engine.store.database import Store, new_id
 
-from .slots import Ended, Slot
-from .spec import JobSettings, SweepOutcome, World, work_of
+from .slots import JobEnd, Slot
+from .spec import CandleOrigin, JobSettings, SweepOutcome, work_of
 
 logger = logging.getLogger("heytraders.backtests")
 
@@ -81,7 +81,7 @@ class Jobs:
         self,
         store: Store,
         clock: Clock,
-        world: World,
+        world: CandleOrigin,
         settings: JobSettings,
         fetch: Fetch = lambda _spec, _look: None,
         first: Slot | None = None,
@@ -203,7 +203,7 @@ class Jobs:
         if claimed is None:
             return
         if claimed.attempts > MAX_ATTEMPTS:
-            self._end(claimed, Ended("failed", message=f"the server stopped {MAX_ATTEMPTS} times while it ran"))
+            self._end(claimed, JobEnd("failed", message=f"the server stopped {MAX_ATTEMPTS} times while it ran"))
             return
 
         def look(done: float, stage: str) -> None:
@@ -216,7 +216,7 @@ class Jobs:
         if not self._closing.is_set():
             self._end(claimed, ended)
 
-    def _collect(self, claimed: rows.Claimed, look: Look) -> Ended | None:
+    def _collect(self, claimed: rows.Claimed, look: Look) -> JobEnd | None:
         """Fetch the job's candles; returns the outcome if the job ended here."""
         seen = time.monotonic()
 
@@ -231,12 +231,12 @@ class Jobs:
         try:
             self._fetch(claimed.spec, looking)
         except Cancelled:
-            return Ended("cancelled", message=_CANCELLED)
+            return JobEnd("cancelled", message=_CANCELLED)
         except HeyTradersError as error:
-            return Ended("failed", message=explain(error))
+            return JobEnd("failed", message=explain(error))
         return None
 
-    def _end(self, claimed: rows.Claimed, ended: Ended) -> None:
+    def _end(self, claimed: rows.Claimed, ended: JobEnd) -> None:
         now = self._clock.now()
         outcome = ended.outcome
         if outcome is None:

@@ -24,7 +24,7 @@ from .spec import PORTFOLIO, SWEEP, Spec, base_of
 if TYPE_CHECKING:
     from api.backtest_results import ScriptCheckResponse
     from api.backtests import ExecuteRequest, ScriptCheckRequest
-    from engine.strategies import Written
+    from engine.strategies import WrittenStrategy
 
 DAY: Final = 86_400
 MIN_BARS: Final = 2
@@ -32,7 +32,7 @@ FETCHING: Final = "fetching candles"
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class TradedRange:
     """Bars to trade on: `start <= open time < end`, unix seconds."""
 
     start: int
@@ -83,7 +83,7 @@ def prepare(feed: Feed, now: float, request: ExecuteRequest, max_bars: int) -> S
     return spec
 
 
-def _readable(feed: Feed, request: ExecuteRequest, spec: Spec, span: Range, max_bars: int) -> None:
+def _readable(feed: Feed, request: ExecuteRequest, spec: Spec, span: TradedRange, max_bars: int) -> None:
     """Refuse a script that reads a ticker without candles in the range, or more bars than one backtest allows."""
     universe, instruments = spec.instruments, compiled(spec).instruments
     bars = (span.end - span.start) // SECONDS[request.timeframe]
@@ -143,7 +143,7 @@ def listed(feed: Feed, universe: Sequence[str]) -> tuple[Instrument, ...]:
     return tuple(found)
 
 
-def bounded(request: ExecuteRequest, now: float, tickers: int, max_bars: int) -> Range:
+def bounded(request: ExecuteRequest, now: float, tickers: int, max_bars: int) -> TradedRange:
     """The closed bars between the two days, both included.
 
     Raises:
@@ -169,10 +169,10 @@ def bounded(request: ExecuteRequest, now: float, tickers: int, max_bars: int) ->
         raise _too_many(request, bars, tickers, max_bars)
     clipped = asked_end > now and _midnight(request.end_date) > now
     warnings = (f"end_date {request.end_date} is in the future: ran up to the last closed bar.",) if clipped else ()
-    return Range(start, end, warnings)
+    return TradedRange(start, end, warnings)
 
 
-def with_candles(feed: Feed, instruments: Sequence[Instrument], timeframe: Timeframe, span: Range) -> None:
+def with_candles(feed: Feed, instruments: Sequence[Instrument], timeframe: Timeframe, span: TradedRange) -> None:
     """Refuse a universe in which any ticker has no candle in the range.
 
     Raises:
@@ -324,14 +324,14 @@ def _bars(start: date | None, end: date | None, seconds: int) -> int | None:
     return None if start is None or end is None else max(0, (end - start).days + 1) * 86_400 // seconds
 
 
-def write_script(request: ExecuteRequest, instruments: Sequence[Instrument]) -> Written:
+def write_script(request: ExecuteRequest, instruments: Sequence[Instrument]) -> WrittenStrategy:
     """The script of a request: its own, or one written from its parameters.
 
     Raises:
         InvalidInput: The parameters do not fit the universe.
     """
     from api.strategies import CrossSectionalParameters, DcaParameters, GridParameters, PairParameters
-    from engine.strategies import Setting, Written
+    from engine.strategies import Setting, WrittenStrategy
     from engine.strategies.cross_sectional import write_cross_sectional
     from engine.strategies.pair_trading import write_pair_trading
     from engine.strategies.scaling_in import write_dca, write_grid
@@ -354,4 +354,4 @@ def write_script(request: ExecuteRequest, instruments: Sequence[Instrument]) -> 
         case CrossSectionalParameters() as parameters:
             return write_cross_sectional(parameters, request.script or "", setting)
         case _:
-            return Written(request.script or "", request.mode)
+            return WrittenStrategy(request.script or "", request.mode)

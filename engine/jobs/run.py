@@ -16,12 +16,12 @@ import numpy as np
 from api.symbols import Instrument
 from api.times import AcceleratedClock, iso8601
 from engine.executor import Array, P, Task, executor_for, tell
-from engine.feeds.feed import Feed, Listing
+from engine.feeds.feed import Feed, InstrumentListing
 from engine.feeds.market import FundingRates, MarketFeed, load_frame, open_feed
-from engine.frame import Frame, Layout, packed, unpacked
+from engine.frame import Frame, FrameLayout, packed, unpacked
 from engine.results.analysis import analyse, gather
 from engine.results.benchmark import buy_and_hold, idle_bars, per_ticker
-from engine.results.findings import Facts, judge
+from engine.results.findings import ResultFacts, judge
 from engine.results.metrics import (
     CurveMetrics,
     TradeMetrics,
@@ -39,9 +39,9 @@ from engine.store.database import Store
 from engine.trading_rules import ListedTerms, OrderRules
 
 from .preparation import compiled
-from .spec import Outcome, Spec, World
+from .spec import CandleOrigin, ResultColumns, Spec
 
-Report = Callable[[float, int], None]
+ReportRun = Callable[[float, int], None]
 """The share done, and the index of the stage in `STAGES`."""
 
 SHOWN_TRADES: Final = 3
@@ -67,13 +67,13 @@ class _AsOf(AcceleratedClock):
 
 
 @cache
-def _opened(world: World) -> tuple[_AsOf, MarketFeed]:
+def _opened(world: CandleOrigin) -> tuple[_AsOf, MarketFeed]:
     """The worker's feed, opened once so that its cache serves later jobs."""
     clock = _AsOf()
     return clock, open_feed(Store.open(world.database_url), clock, world.seed, world.data)
 
 
-def open_feed_at(world: World, as_of: float) -> MarketFeed:
+def open_feed_at(world: CandleOrigin, as_of: float) -> MarketFeed:
     """The worker's feed as of a given time."""
     clock, feed = _opened(world)
     clock.time = as_of
@@ -87,7 +87,7 @@ def loaded_frame(feed: Feed, spec: Spec, instruments: Sequence[Instrument], warm
     return frame, int(np.searchsorted(frame.time, spec.start))
 
 
-def run_backtest(world: World, text: str, report: Report) -> Outcome:
+def run_backtest(world: CandleOrigin, text: str, report: ReportRun) -> ResultColumns:
     """Run the spec in `text`.
 
     Raises:
@@ -107,8 +107,12 @@ def run_backtest(world: World, text: str, report: Report) -> Outcome:
 
 
 def run_alone(
-    world: World, arrays: Mapping[str, Array], run: Task[P, Outcome], task: P, tell_done: Callable[[float], None]
-) -> Outcome:
+    world: CandleOrigin,
+    arrays: Mapping[str, Array],
+    run: Task[P, ResultColumns],
+    task: P,
+    tell_done: Callable[[float], None],
+) -> ResultColumns:
     """Run one task with its arrays on the chosen executor."""
     executor = executor_for(0, world.executor, tell_done)
     try:
@@ -125,12 +129,12 @@ class BacktestTask:
     """A backtest with its candles: everything a worker needs, so that it never reads the database."""
 
     spec: Spec
-    layout: Layout
+    layout: FrameLayout
     first_bar: int
     settings: SimulationSettings
 
 
-def run_task(shared: Mapping[str, Array], task: BacktestTask) -> Outcome:
+def run_task(shared: Mapping[str, Array], task: BacktestTask) -> ResultColumns:
     """Compile, trade, trade again one bar later, and measure."""
     spec, first_bar, settings = task.spec, task.first_bar, task.settings
     loaded = unpacked(task.layout, shared)
@@ -206,7 +210,7 @@ _FUNDED: Final = "at the exchange's rates, on the value at the first open at or 
 _NOT_FUNDED: Final = "none: the prices come without funding rates"
 
 
-def order_rules(listing: Listing) -> OrderRules:
+def order_rules(listing: InstrumentListing) -> OrderRules:
     """The lot and the smallest order of an instrument, as for paper accounts.
 
     A lot that was only guessed from the price (imported data) is not applied.
@@ -224,7 +228,7 @@ def outcome_of(
     warmup_bars: int,
     lookback: int,
     more: Mapping[str, Any] | None = None,
-) -> Outcome:
+) -> ResultColumns:
     """The stored form of a simulation: metrics, findings and sentences. `more` goes into the summary."""
     cash, seconds = spec.initial_cash, simulation.frame.seconds
     span = simulation.span
@@ -251,7 +255,7 @@ def outcome_of(
         "script_generated": spec.generated,
         **(more or {}),
     }
-    return Outcome(
+    return ResultColumns(
         market=spec.market,
         start=spec.start,
         end=spec.end,
@@ -279,7 +283,7 @@ def _extremes(table: Table, labels: Labels) -> dict[str, Any]:
     }
 
 
-def _warnings(spec: Spec, simulation: Simulation, facts: Facts, idle: int) -> list[str]:
+def _warnings(spec: Spec, simulation: Simulation, facts: ResultFacts, idle: int) -> list[str]:
     doubts = (finding.message for finding in judge(facts) if finding.severity != "info")
     return [*spec.warnings, *_undecided(simulation, idle), *_gaps(spec, simulation), *doubts]
 
@@ -296,7 +300,9 @@ def _undecided(simulation: Simulation, idle: int) -> list[str]:
     ]
 
 
-def _assumptions(spec: Spec, simulation: Simulation, facts: Facts, warmup_bars: int, yearly: float) -> dict[str, Any]:
+def _assumptions(
+    spec: Spec, simulation: Simulation, facts: ResultFacts, warmup_bars: int, yearly: float
+) -> dict[str, Any]:
     time, seconds = simulation.time, simulation.frame.seconds
     instrument = simulation.instruments[0]
     return {
@@ -333,7 +339,7 @@ def _funding_rule(simulation: Simulation) -> str | None:
 
 
 def _metrics(
-    simulation: Simulation, curve: CurveMetrics, traded: TradeMetrics, facts: Facts, held: dict[str, Any]
+    simulation: Simulation, curve: CurveMetrics, traded: TradeMetrics, facts: ResultFacts, held: dict[str, Any]
 ) -> dict[str, Any]:
     shape = moments(returns_of(simulation.equity, simulation.settings.initial_cash))
     longs = int(np.count_nonzero(simulation.trades.side > 0))

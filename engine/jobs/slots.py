@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from api.errors import HeyTradersError, explain
 from engine.executor.local import Spawning, one_thread_each, prepare_process
 
-from .spec import PORTFOLIO, SWEEP, Limits, World
+from .spec import PORTFOLIO, SWEEP, CandleOrigin, JobLimits
 
 if TYPE_CHECKING:
-    from .spec import Outcome, SweepOutcome
+    from .spec import ResultColumns, SweepOutcome
 
 logger = logging.getLogger("heytraders.backtests")
 
@@ -48,11 +48,11 @@ _CLOSE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class JobEnd:
     """The end of a job: an `outcome` if it completed, else a reason."""
 
     status: Literal["completed", "failed", "cancelled"]
-    outcome: Outcome | SweepOutcome | None = None
+    outcome: ResultColumns | SweepOutcome | None = None
     message: str | None = None
 
 
@@ -74,7 +74,7 @@ class Worker:
         )
         self.ready: Final = self._executor.submit(greet)
 
-    def submit(self, world: World, spec: str) -> Future[Outcome | SweepOutcome]:
+    def submit(self, world: CandleOrigin, spec: str) -> Future[ResultColumns | SweepOutcome]:
         """Start a job."""
         self.progress[0] = self.progress[1] = 0.0
         return self._executor.submit(work, world, spec)
@@ -104,7 +104,7 @@ class Worker:
 class Slot:
     """A place for a worker process. Only one thread at a time may call `run`; any thread may call `stop`."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: JobLimits) -> None:
         self._limits = limits
         self._worker: Worker | None = None
         self._job: str | None = None
@@ -115,7 +115,7 @@ class Slot:
         """Start the worker process, unless it is running, without waiting for it."""
         self._started()
 
-    def run(self, world: World, job_id: str, spec: str, look: Callable[[float, str], None]) -> Ended:
+    def run(self, world: CandleOrigin, job_id: str, spec: str, look: Callable[[float, str], None]) -> JobEnd:
         """Run one job to its end. `look` receives the progress and the stage, many times a second."""
         with self._lock:
             self._job, self._stopped = job_id, None
@@ -126,13 +126,13 @@ class Slot:
             return self._killed()
         except MemoryError:
             self._discard()
-            return Ended("failed", message=f"it needed more than {self._limits.memory_mb} MB of memory; {_SMALLER}")
+            return JobEnd("failed", message=f"it needed more than {self._limits.memory_mb} MB of memory; {_SMALLER}")
         except HeyTradersError as error:
-            return Ended("failed", message=explain(error))
+            return JobEnd("failed", message=explain(error))
         except Exception:
             # A fault in our code fails this job alone; the others go on.
             logger.exception("a backtest crashed")
-            return Ended("failed", message="the engine failed to run it; the server's log on stderr says why")
+            return JobEnd("failed", message="the engine failed to run it; the server's log on stderr says why")
         finally:
             with self._lock:
                 self._job = None
@@ -152,7 +152,7 @@ class Slot:
                 self._kill()
         self._discard()
 
-    def _follow(self, world: World, spec: str, look: Callable[[float, str], None]) -> Ended:
+    def _follow(self, world: CandleOrigin, spec: str, look: Callable[[float, str], None]) -> JobEnd:
         deadline = time.monotonic() + self._limits.seconds
         worker = self._started()
         if not worker.alive():  # it died between two jobs
@@ -166,7 +166,7 @@ class Slot:
         future = worker.submit(world, spec)
         if not self._wait(worker, future, deadline, look):
             return self._overdue()
-        return Ended("completed", future.result())
+        return JobEnd("completed", future.result())
 
     def _started(self) -> Worker:
         with self._lock:
@@ -182,16 +182,16 @@ class Slot:
             look(min(worker.progress[0], 1.0), STAGES[int(worker.progress[1])])
         return True
 
-    def _overdue(self) -> Ended:
+    def _overdue(self) -> JobEnd:
         with self._lock:
             self._kill()
         self._discard()
-        return Ended("failed", message=f"it ran longer than {self._limits.seconds:g} s; {_SMALLER}")
+        return JobEnd("failed", message=f"it ran longer than {self._limits.seconds:g} s; {_SMALLER}")
 
-    def _killed(self) -> Ended:
+    def _killed(self) -> JobEnd:
         if self._stopped is not None:
-            return Ended("cancelled", message=self._stopped)
-        return Ended(
+            return JobEnd("cancelled", message=self._stopped)
+        return JobEnd(
             "failed",
             message=f"its worker process was killed, probably for exceeding its memory limit (the limit is "
             f"{self._limits.memory_mb} MB); run it again, and if that fails too, {_SMALLER}",
@@ -208,13 +208,13 @@ class Slot:
             worker.end()
 
 
-Progress = MutableSequence[float]
+SharedProgress = MutableSequence[float]
 """Shared with the parent: the fraction done, and the index of the stage."""
 
-_progress: Progress | None = None
+_progress: SharedProgress | None = None
 
 
-def enter(progress: Progress, memory_bytes: int) -> None:
+def enter(progress: SharedProgress, memory_bytes: int) -> None:
     """Prepare the process and store its progress channel."""
     global _progress  # noqa: PLW0603 - a worker process has one set of surroundings
     prepare_process(memory_bytes)
@@ -227,7 +227,7 @@ def greet() -> None:
         import_module(name)
 
 
-def work(world: World, spec: str) -> Outcome | SweepOutcome:
+def work(world: CandleOrigin, spec: str) -> ResultColumns | SweepOutcome:
     """Run the backtest, the sweep or the portfolio that `spec` describes.
 
     Raises:
@@ -243,7 +243,7 @@ def work(world: World, spec: str) -> Outcome | SweepOutcome:
         raise RuntimeError(traceback.format_exc()) from None
 
 
-def _work(world: World, spec: str) -> Outcome | SweepOutcome:
+def _work(world: CandleOrigin, spec: str) -> ResultColumns | SweepOutcome:
     progress = _progress
     if progress is None:
         raise RuntimeError("the worker was not entered")

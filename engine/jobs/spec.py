@@ -15,9 +15,9 @@ from api.symbols import Instrument, resolve
 from api.times import SECONDS, Timeframe
 
 if TYPE_CHECKING:
-    from api.backtests import Mode
+    from api.backtests import MarginMode
     from api.strategies import StrategyType
-    from engine.store.backtests import Search
+    from engine.store.backtests import SearchRuns
 
 SWEEP: Final = '{"sweep"'
 """How the row of a job begins that is a sweep."""
@@ -27,7 +27,7 @@ _DAY: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class JobLimits:
     """The limits of one job: seconds from its start, and megabytes of address space where the platform supports it."""
 
     seconds: float = 600.0
@@ -47,13 +47,13 @@ class JobSettings:
     """
 
     slots: int = field(default_factory=lambda: min(8, max(2, (os.cpu_count() or 2) - 1)))
-    limits: Limits = field(default_factory=Limits)
+    limits: JobLimits = field(default_factory=JobLimits)
     max_bars: int = 6_000_000
     executor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class CandleOrigin:
     """A worker's source of candles: the database, whether other data is simulated and by which seed; its executor."""
 
     database_url: str
@@ -81,7 +81,7 @@ class Spec:
     strategy_type: StrategyType | Literal["portfolio"]
     script: str
     generated: bool
-    mode: Mode
+    mode: MarginMode
     exchange: ExchangeId
     tickers: tuple[str, ...]
     timeframe: Timeframe
@@ -122,11 +122,11 @@ class Spec:
         """Names the universe, whatever its order: variants are counted per universe."""
         return _digest(sorted(self.tickers))
 
-    def search(self, agent_id: str) -> Search:
+    def search(self, agent_id: str) -> SearchRuns:
         """The search that this run is a try of."""
-        from engine.store.backtests import Search
+        from engine.store.backtests import SearchRuns
 
-        return Search(agent_id, self.market, self.start, self.end, SECONDS[self.timeframe], self.experiment)
+        return SearchRuns(agent_id, self.market, self.start, self.end, SECONDS[self.timeframe], self.experiment)
 
     @property
     def variant(self) -> str:
@@ -180,7 +180,7 @@ def _work(spec: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ResultColumns:
     """A result's columns. JSON as text; trades and equity as little-endian float64 tables, row by row."""
 
     market: str

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .catalogue import Catalogue, catalogue
 from .compile import CompiledScript, ScriptReport, check_script, compile_script, script_parameters
-from .diagnostics import Diagnostic, DslError
+from .diagnostics import DslError, SourceDiagnostic
 from .expressions import CheckedExpression, ExpressionKind, ExpressionValue, check_expression, evaluate
 from .script import ScriptContext
 from .values import ScriptParameter
@@ -16,13 +16,13 @@ __all__ = [
     "Catalogue",
     "CheckedExpression",
     "CompiledScript",
-    "Diagnostic",
     "DslError",
     "ExpressionKind",
     "ExpressionValue",
     "ScriptContext",
     "ScriptParameter",
     "ScriptReport",
+    "SourceDiagnostic",
     "catalogue",
     "check_expression",
     "check_script",

@@ -11,12 +11,12 @@ from api.symbols import Instrument
 from api.times import SECONDS, Timeframe
 
 from .check import ExpressionChecker
-from .diagnostics import Span, quoted, short
+from .diagnostics import TextSpan, quoted, short
 from .graph import Node
-from .kinds import ANYTHING, Interval
+from .kinds import ANYTHING, ValueRange
 from .operators import OPERATORS, Operator, Parameter
 from .spec import MAX_PERIOD, Constant
-from .values import Outputs, TickerList, Value
+from .values import Outputs, ScriptValue, TickerList
 from .words import FORMS, NO_COUNTERPART, VARIABLES, meant
 
 _PERIOD_WORDS: Final = frozenset({"length", "timeperiod", "window", "n", "span", "len", "periods", "lookback", "bars"})
@@ -27,7 +27,7 @@ _MAX_CALLS: Final = {False: 100, True: 2_000}
 class Checker(ExpressionChecker):
     """Checks the expressions of one source text, calls and subscripts included."""
 
-    def _call(self, call: ast.Call) -> Value | None:
+    def _call(self, call: ast.Call) -> ScriptValue | None:
         """The meaning of a call, or None after reporting its errors."""
         name = self._called(call)
         if name is None:
@@ -77,7 +77,7 @@ class Checker(ExpressionChecker):
         self.error(where, "nothing has attributes or methods here", suggestion, fix=known)
         return known
 
-    def _operator(self, call: ast.Call, operator: Operator) -> Value | None:
+    def _operator(self, call: ast.Call, operator: Operator) -> ScriptValue | None:
         bound = self._bind(call, operator)
         if bound is None:
             return None
@@ -109,7 +109,7 @@ class Checker(ExpressionChecker):
         if operator.name == "where":
             return self.choose(call, inputs[0], inputs[1], inputs[2])
         output = operator.outputs[0]
-        bounds = Interval(
+        bounds = ValueRange(
             ANYTHING.low if output.low is None else output.low, ANYTHING.high if output.high is None else output.high
         )
         return self.graph.apply(operator.name, *inputs, bounds=bounds)
@@ -235,7 +235,7 @@ class Checker(ExpressionChecker):
         same = next((n for n in names if n.casefold() == folded), None)
         right = same or (periods[0] if folded in _PERIOD_WORDS and len(periods) == 1 else None)
         span = self.parsed.span(keyword)
-        place = Span(span.line, span.column, span.column + len(name))
+        place = TextSpan(span.line, span.column, span.column + len(name))
         suggestion = f"Write `{right}=`" if right else f"It takes {', '.join(names)}" if names else "It takes none"
         self.findings.error(place, f"{operator.name} has no argument {quoted(name)}", suggestion, fix=right)
 
@@ -314,7 +314,7 @@ class Checker(ExpressionChecker):
         self.error(where, f"{operator.name}: {parameter.name} {problem[0]}", problem[1])
         return None
 
-    def _subscript(self, expression: ast.Subscript) -> Value | None:
+    def _subscript(self, expression: ast.Subscript) -> ScriptValue | None:
         """The meaning of a subscript."""
         value = self.value(expression.value)
         if value is None:

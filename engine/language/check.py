@@ -12,12 +12,12 @@ from typing import Final
 from api.errors import HeyTradersError, fold
 from api.symbols import Instrument, resolve
 
-from .diagnostics import Span, quoted, short
+from .diagnostics import TextSpan, quoted, short
 from .foreign_calls import example_of
 from .graph import Graph, Node
 from .operators import OPERATORS
 from .parse import ARITHMETIC, COMPARISON, Parsed
-from .values import Outputs, ScriptParameter, TickerList, Value, World, described
+from .values import CheckingContext, Outputs, ScriptParameter, ScriptValue, TickerList, described
 from .words import FORMS, NO_COUNTERPART, VARIABLES, meant
 
 MAX_CONTEXTS: Final = 8
@@ -32,17 +32,17 @@ class ExpressionChecker(ABC):
     Every method that takes an expression returns its meaning, or None after reporting its errors.
     """
 
-    def __init__(self, parsed: Parsed, graph: Graph, world: World) -> None:
+    def __init__(self, parsed: Parsed, graph: Graph, world: CheckingContext) -> None:
         self.parsed = parsed
         self.findings = parsed.findings
         self.graph = graph
         self.world = world
-        self.scope: dict[str, Value | None] = {}
+        self.scope: dict[str, ScriptValue | None] = {}
         self.used: set[str] = set()
-        self.doubtful: list[tuple[Span, Node]] = []
+        self.doubtful: list[tuple[TextSpan, Node]] = []
         self.parameters: dict[str, ScriptParameter] = {}
-        self.form: Callable[[ast.Call, str], Value | None] | None = None
-        self._visitors: dict[type[ast.expr], Callable[..., Value | None]] = {
+        self.form: Callable[[ast.Call, str], ScriptValue | None] | None = None
+        self._visitors: dict[type[ast.expr], Callable[..., ScriptValue | None]] = {
             ast.Constant: self._constant,
             ast.Name: self._name,
             ast.BoolOp: self._boolean,
@@ -57,7 +57,7 @@ class ExpressionChecker(ABC):
             ast.Tuple: self._list,
         }
 
-    def value(self, expression: ast.expr) -> Value | None:
+    def value(self, expression: ast.expr) -> ScriptValue | None:
         """The expression's meaning, of any kind."""
         value = self._visitors[type(expression)](expression)
         if isinstance(value, Node):
@@ -144,7 +144,7 @@ class ExpressionChecker(ABC):
             self.error(expression, "this constant is not part of the language", "Write a number, a text, True or False")
         return None
 
-    def _name(self, expression: ast.Name) -> Value | None:
+    def _name(self, expression: ast.Name) -> ScriptValue | None:
         name = expression.id
         if name in self.scope:
             self.used.add(name)
@@ -155,7 +155,7 @@ class ExpressionChecker(ABC):
         self._unknown_name(expression, name)
         return None
 
-    def _variable(self, expression: ast.Name, name: str) -> Value | None:
+    def _variable(self, expression: ast.Name, name: str) -> ScriptValue | None:
         variable = VARIABLES[name]
         match variable.group:
             case "external":
@@ -174,7 +174,7 @@ class ExpressionChecker(ABC):
             case _:
                 return self.graph.variable(variable)
 
-    def _context(self, expression: ast.Name, name: str) -> Value | None:
+    def _context(self, expression: ast.Name, name: str) -> ScriptValue | None:
         match name:
             case "TICKERS":
                 return TickerList(tuple(self.graph.constant(each) for each in self.world.universe))
@@ -204,7 +204,7 @@ class ExpressionChecker(ABC):
         else:
             self.unknown(self.parsed.span(expression), name, "name")
 
-    def unknown(self, span: Span, name: str, what: str) -> None:
+    def unknown(self, span: TextSpan, name: str, what: str) -> None:
         """Report an unknown word, with the word that was probably meant."""
         if re.search(rf"(?m)^\s*(?:\w+\s+)*{re.escape(name)}\s*:?=(?!=)", self.findings.source):
             self.findings.error(span, f"unknown {what} {quoted(name)}", "Its line above is refused, or inside a loop")
@@ -241,11 +241,11 @@ class ExpressionChecker(ABC):
                 return None
 
     @abstractmethod
-    def _call(self, call: ast.Call) -> Value | None:
+    def _call(self, call: ast.Call) -> ScriptValue | None:
         """The meaning of a call, or None after reporting its errors."""
 
     @abstractmethod
-    def _subscript(self, expression: ast.Subscript) -> Value | None:
+    def _subscript(self, expression: ast.Subscript) -> ScriptValue | None:
         """The meaning of a subscript, or None after reporting its errors."""
 
     def _list(self, expression: ast.List | ast.Tuple) -> None:

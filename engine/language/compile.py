@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 from api.errors import InvalidInput
 from api.symbols import Instrument
 
-from .diagnostics import Diagnostic, short
+from .diagnostics import SourceDiagnostic, short
 from .expressions import instruments_of
 from .graph import Node
 from .lexer import MAX_LENGTH
@@ -175,7 +175,7 @@ class CompiledScript:
     lookback: int
     stateful: bool
     plan_text: str
-    diagnostics: tuple[Diagnostic, ...]
+    diagnostics: tuple[SourceDiagnostic, ...]
     plan: ScriptPlan
     parameters: tuple[ScriptParameter, ...] = ()
 
@@ -223,7 +223,7 @@ class ScriptReport:
     """
 
     ok: bool
-    diagnostics: tuple[Diagnostic, ...]
+    diagnostics: tuple[SourceDiagnostic, ...]
     fixed: str | None
     compiled: CompiledScript | None
 

@@ -16,7 +16,7 @@ _QUOTED: Final = 60
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Span:
+class TextSpan:
     """A stretch of one line. Lines and columns count characters from 1; `end` is the column after the last one."""
 
     line: int
@@ -25,7 +25,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnostic:
+class SourceDiagnostic:
     """One finding.
 
     Attributes:
@@ -57,7 +57,7 @@ class DslError(InvalidInput):
     """A script or expression was refused. `diagnostics` holds every error; `fixed` holds the corrected text, if
     known."""
 
-    def __init__(self, message: str, diagnostics: Sequence[Diagnostic], *, code: str, fixed: str | None) -> None:
+    def __init__(self, message: str, diagnostics: Sequence[SourceDiagnostic], *, code: str, fixed: str | None) -> None:
         suggestion = f"Write {fixed}" if fixed is not None and "\n" not in fixed and len(fixed) < 300 else ""
         super().__init__(message, suggestion=suggestion, code=code)
         self.diagnostics = tuple(diagnostics)
@@ -77,12 +77,12 @@ class Findings:
     def __init__(self, source: str) -> None:
         self.source = source
         self.lines = source.split("\n")
-        self._all: dict[tuple[Span, str], Diagnostic] = {}
-        self._fixes: dict[Span, str] = {}
+        self._all: dict[tuple[TextSpan, str], SourceDiagnostic] = {}
+        self._fixes: dict[TextSpan, str] = {}
         self.reported = 0
 
     @property
-    def errors(self) -> tuple[Diagnostic, ...]:
+    def errors(self) -> tuple[SourceDiagnostic, ...]:
         """The errors, in the order of the text."""
         return tuple(d for d in self.sorted() if d.severity == "error")
 
@@ -91,12 +91,18 @@ class Findings:
         """Whether there is an error."""
         return self.reported > 0
 
-    def sorted(self) -> tuple[Diagnostic, ...]:
+    def sorted(self) -> tuple[SourceDiagnostic, ...]:
         """Everything found, in the order of the text."""
         return tuple(sorted(self._all.values(), key=lambda d: (d.line, d.column, d.severity)))
 
     def error(
-        self, span: Span, message: str, suggestion: str = "", *, fix: str | None = None, code: ErrorCode | None = None
+        self,
+        span: TextSpan,
+        message: str,
+        suggestion: str = "",
+        *,
+        fix: str | None = None,
+        code: ErrorCode | None = None,
     ) -> None:
         """Report an error at `span`. `fix` is the replacement text."""
         self.reported += 1
@@ -104,21 +110,21 @@ class Findings:
         if fix is not None:
             self._fixes[span] = fix
 
-    def replace(self, span: Span, fix: str) -> None:
+    def replace(self, span: TextSpan, fix: str) -> None:
         """A further replacement that belongs to an error reported elsewhere."""
         self._fixes[span] = fix
 
-    def warning(self, span: Span, rule: str, message: str, suggestion: str = "") -> None:
+    def warning(self, span: TextSpan, rule: str, message: str, suggestion: str = "") -> None:
         """Report code that is allowed but probably not intended."""
         self._add("warning", rule, span, message, suggestion)
 
-    def _add(self, severity: Severity, code: str, span: Span, message: str, suggestion: str) -> None:
+    def _add(self, severity: Severity, code: str, span: TextSpan, message: str, suggestion: str) -> None:
         if len(self._all) < MAX_DIAGNOSTICS:
             excerpt = self.excerpt(span)
-            found = Diagnostic(severity, code, message, span.line, span.column, span.end, excerpt, suggestion)
+            found = SourceDiagnostic(severity, code, message, span.line, span.column, span.end, excerpt, suggestion)
             self._all.setdefault((span, message), found)
 
-    def excerpt(self, span: Span) -> str:
+    def excerpt(self, span: TextSpan) -> str:
         """The line around `span`, with carets below it."""
         line = self.lines[span.line - 1] if span.line <= len(self.lines) else ""
         start = 0 if len(line) <= _WINDOW else max(0, span.column - 1 - _WINDOW // 2)
@@ -134,9 +140,9 @@ class Findings:
             lines[span.line - 1] = line[: span.column - 1] + text + line[span.end - 1 :]
         return "\n".join(lines)
 
-    def _widest(self) -> dict[Span, str]:
+    def _widest(self) -> dict[TextSpan, str]:
         """The replacements that no other one includes."""
-        widest: dict[Span, str] = {}
+        widest: dict[TextSpan, str] = {}
         line, end = 0, 0
         for span in sorted(self._fixes, key=lambda each: (each.line, each.column, -each.end)):
             if span.line != line or span.end > end:
@@ -151,7 +157,7 @@ class Findings:
             raise refusal(what, errors, fixed)
 
 
-def refusal(what: str, errors: Sequence[Diagnostic], fixed: str | None = None) -> DslError:
+def refusal(what: str, errors: Sequence[SourceDiagnostic], fixed: str | None = None) -> DslError:
     """The exception for these errors. Its code is their common code, else VALIDATION_ERROR."""
     codes = {error.code for error in errors}
     code = codes.pop() if len(codes) == 1 else "VALIDATION_ERROR"
@@ -161,7 +167,7 @@ def refusal(what: str, errors: Sequence[Diagnostic], fixed: str | None = None) -
     return kind(message, errors, code=code, fixed=fixed)
 
 
-def listing(diagnostics: Iterable[Diagnostic]) -> str:
+def listing(diagnostics: Iterable[SourceDiagnostic]) -> str:
     """All of them as text, one after the other."""
     return "\n".join(str(each) for each in diagnostics)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from api.errors import InvalidInput, NotFound
 from api.symbols import Instrument
 from api.times import Timeframe
-from engine.frame import Bars, Bools, Floats, Frame, Resampled, resample
+from engine.frame import Bars, Bools, Floats, Frame, LongerBars, resample
 
 from .graph import Node
 from .indicators import VECTOR, compute
@@ -20,7 +20,7 @@ from .kinds import CONDITION
 from .operators import OPERATORS
 from .spec import Constant
 
-Series = Floats | Bools
+NodeSeries = Floats | Bools
 _DATES: Final = {"hour": (3600, 24), "minute": (60, 60)}
 
 
@@ -37,11 +37,11 @@ class Evaluator:
         self._universe = tuple(universe)
         self._first_bar = first_bar
         self._values: dict[tuple[int, Instrument | None], Any] = {}
-        self._longer: dict[Timeframe, tuple[Resampled, Evaluator]] = {}
+        self._longer: dict[Timeframe, tuple[LongerBars, Evaluator]] = {}
         self._tables: dict[int, NDArray[np.float64]] = {}
         self._ops: dict[int, str] = {}
 
-    def series(self, node: Node, instrument: Instrument | None) -> Series:
+    def series(self, node: Node, instrument: Instrument | None) -> NodeSeries:
         """The values of a number or condition on every bar."""
         array = _typed(node, self.value(node, instrument))
         return array if array.ndim else np.full(len(self._frame), array)
@@ -137,22 +137,22 @@ class Evaluator:
         name, constants = cast("tuple[str, tuple[Constant, ...]]", node.payload)
         return compute(name, [self._wide(a, instrument) for a in node.args], constants)
 
-    def _wide(self, node: Node, instrument: Instrument | None) -> Series:
+    def _wide(self, node: Node, instrument: Instrument | None) -> NodeSeries:
         """An argument as an array of the frame's length."""
         value = self._argument(node, instrument)
         if node.kind.series and isinstance(value, np.ndarray):
-            return cast("Series", value)
-        wide: Series = np.broadcast_to(_typed(node, value), len(self._frame))  # pyright: ignore[reportAssignmentType] - one dtype or the other
+            return cast("NodeSeries", value)
+        wide: NodeSeries = np.broadcast_to(_typed(node, value), len(self._frame))  # pyright: ignore[reportAssignmentType] - one dtype or the other
         return wide
 
-    def _picked(self, node: Node, instrument: Instrument | None) -> Series:
+    def _picked(self, node: Node, instrument: Instrument | None) -> NodeSeries:
         whole = node.args[0]
         name, _ = cast("tuple[str, tuple[Constant, ...]]", whole.payload)
         outputs = self._argument(whole, instrument)
         index = next(i for i, o in enumerate(OPERATORS[name].outputs) if o.name == node.payload)
         return outputs[index]
 
-    def _resampled(self, node: Node, instrument: Instrument | None) -> Series:
+    def _resampled(self, node: Node, instrument: Instrument | None) -> NodeSeries:
         timeframe = cast("Timeframe", node.payload)
         if timeframe not in self._longer:
             longer = resample(self._frame, timeframe)
@@ -224,7 +224,7 @@ def _bytes(value: Any) -> int:
     return cast("int", getattr(value, "nbytes", 0))
 
 
-def _typed(node: Node, value: Any) -> Series:
+def _typed(node: Node, value: Any) -> NodeSeries:
     return np.asarray(value, dtype=np.bool_) if node.kind.base == "bool" else np.asarray(value, dtype=np.float64)
 
 

@@ -17,7 +17,7 @@ from .graph import Graph, Node
 from .lexer import MAX_LENGTH
 from .operators import OPERATORS
 from .parse import parse
-from .values import World
+from .values import CheckingContext
 
 if TYPE_CHECKING:
     from engine.frame import Bools, Floats, Frame
@@ -96,7 +96,7 @@ def _read(source: str, kind: ExpressionKind, timeframe: Timeframe) -> tuple[Chec
     """A checked expression and what was found in it; None with an error."""
     parsed = parse(source, "expression")
     graph = Graph(timeframe)
-    checker = Checker(parsed, graph, World())
+    checker = Checker(parsed, graph, CheckingContext())
     node = None
     if parsed.statements:
         statement = parsed.statements[0]

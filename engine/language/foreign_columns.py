@@ -33,7 +33,7 @@ _SHORTEST: Final = 5
 """Numbers in square brackets after an operator from here on are a period; smaller ones are bars ago."""
 
 
-class Columns(ast.NodeTransformer):
+class ForeignColumns(ast.NodeTransformer):
     """Rewrites the columns, outputs and state of one statement. `changed` says whether it had another tool's syntax."""
 
     def __init__(self, notes: Notes, target: str = "length") -> None:

@@ -21,7 +21,7 @@ from .foreign_calls import (
     output_meant,
     placed,
 )
-from .foreign_columns import CLOCK, Columns
+from .foreign_columns import CLOCK, ForeignColumns
 from .foreign_words import (
     DAYS,
     FRAMES,
@@ -48,7 +48,7 @@ from .operators import OPERATORS, Operator
 from .words import COLUMNS, FORMS, VARIABLES, meant
 
 
-class Translator(Columns, ast.NodeTransformer):
+class Translator(ForeignColumns, ast.NodeTransformer):
     """Rewrites one statement: columns, comparisons and calls."""
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:

@@ -23,9 +23,9 @@ from .kinds import (
     SERIES,
     STRING,
     TICKER,
-    Interval,
-    Kind,
     Scalar,
+    ValueKind,
+    ValueRange,
     compare,
 )
 from .operators import OPERATORS, Operator
@@ -58,7 +58,7 @@ class Node:
 
     id: int
     op: Op
-    kind: Kind
+    kind: ValueKind
     payload: Hashable
     args: tuple[Node, ...]
     lookback: int
@@ -67,7 +67,7 @@ class Node:
     stateful: bool
     resampled: bool
     contexts: int
-    bounds: Interval
+    bounds: ValueRange
     truth: bool | None
 
     @property
@@ -100,7 +100,7 @@ class Graph:
             case Instrument():
                 return self._node("constant", TICKER, value)
             case number:
-                return self._node("constant", NUMBER, float(number), bounds=Interval(number, number))
+                return self._node("constant", NUMBER, float(number), bounds=ValueRange(number, number))
 
     def column(self, name: str) -> Node:
         """A price column, or the bars' open times or numbers."""
@@ -130,14 +130,14 @@ class Graph:
         operator = OPERATORS[{"hl2": "medprice", "hlc3": "typprice", "ohlc4": "avgprice"}[variable.name]]
         return self.call(operator, [self.variable(VARIABLES[name]) for name in operator.reads], ())[0]
 
-    def apply(self, name: str, *args: Node, bounds: Interval = ANYTHING) -> Node:
+    def apply(self, name: str, *args: Node, bounds: ValueRange = ANYTHING) -> Node:
         """An element-wise operator, folded if its arguments are constants. `bounds` are the bounds of its results."""
         constants = [arg.constant for arg in args]
         if all(value is not None for value in constants):
             return self.constant(SCALAR[name](*constants))
         kind = CONDITION if name in _CONDITIONS else SERIES
         if name == "where":
-            kind = Kind(args[1].kind.base, series=True)
+            kind = ValueKind(args[1].kind.base, series=True)
         if name in RULES:
             bounds = told_apart(name, args, RULES[name](*(a.bounds for a in args)))
         return self._node("apply", kind, name, args, bounds=bounds, truth=_truth(name, args))
@@ -207,7 +207,7 @@ class Graph:
         ratio = SECONDS[timeframe] // SECONDS[self.timeframe]
         return self._node(
             "tf",
-            Kind(node.kind.base, series=True),
+            ValueKind(node.kind.base, series=True),
             timeframe,
             (node,),
             lookback=(node.lookback + 1) * ratio - 1,
@@ -221,13 +221,13 @@ class Graph:
     def _node(
         self,
         op: Op,
-        kind: Kind,
+        kind: ValueKind,
         payload: Hashable,
         args: Sequence[Node] = (),
         lookback: int | None = None,
         settling: int | None = None,
         *,
-        bounds: Interval = ANYTHING,
+        bounds: ValueRange = ANYTHING,
         local: bool | None = None,
         stateful: bool = False,
         truth: bool | None = None,
@@ -262,9 +262,9 @@ def _bounds(low: float | None, high: float | None) -> tuple[float, float]:
     return (ANYTHING.low if low is None else low, ANYTHING.high if high is None else high)
 
 
-def _output(operator: Operator, index: int) -> Interval:
+def _output(operator: Operator, index: int) -> ValueRange:
     output = operator.outputs[index]
-    return Interval(*_bounds(output.low, output.high))
+    return ValueRange(*_bounds(output.low, output.high))
 
 
 _BETWEEN: Final = frozenset(
@@ -276,21 +276,21 @@ _BETWEEN: Final = frozenset(
 """Operators whose values lie between values of their series."""
 
 
-def _of_call(operator: Operator, index: int, args: Sequence[Node], constants: tuple[Constant, ...]) -> Interval:
+def _of_call(operator: Operator, index: int, args: Sequence[Node], constants: tuple[Constant, ...]) -> ValueRange:
     """Bounds of an output."""
     if (operator.accessor_of or operator.name) not in _BETWEEN:
         return bounds_of_call(operator.name, constants, args, _output(operator, index))
-    return Interval(min(a.bounds.low for a in args), max(a.bounds.high for a in args))
+    return ValueRange(min(a.bounds.low for a in args), max(a.bounds.high for a in args))
 
 
-def _kind(operator: Operator, index: int, args: Sequence[Node]) -> Kind:
+def _kind(operator: Operator, index: int, args: Sequence[Node]) -> ValueKind:
     match operator.outputs[index].kind:
         case "number":
             return SERIES
         case "condition":
             return CONDITION
         case "any":
-            return Kind(args[0].kind.base, series=True)
+            return ValueKind(args[0].kind.base, series=True)
 
 
 def _truth(name: str, args: Sequence[Node]) -> bool | None:

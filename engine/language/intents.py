@@ -16,7 +16,7 @@ from .calls import Checker
 from .diagnostics import quoted, short
 from .graph import Node
 from .operators import OPERATORS
-from .values import IntentPlan, ScriptParameter, Sizing, Value, described, percent_factor, unit_of
+from .values import IntentPlan, ScriptParameter, ScriptValue, Sizing, described, percent_factor, unit_of
 from .words import VARIABLES
 
 IntentKind = Literal["entry", "exit", "rebalance", "grid", "move_stop"]
@@ -106,7 +106,7 @@ class Intents:
     def __init__(self, checker: Checker) -> None:
         self._checker = checker
 
-    def check(self, call: ast.Call, name: str) -> Value | None:
+    def check(self, call: ast.Call, name: str) -> ScriptValue | None:
         """An intent or a sizing, or None after reporting its errors."""
         if name in {"VolTarget", "Kelly"}:
             return self._weighed(call, name)

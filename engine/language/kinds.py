@@ -16,7 +16,7 @@ Base = Literal["number", "bool", "string", "ticker", "sizing", "intent"]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueKind:
     """A base type, alone or as a series with one value per bar."""
 
     base: Base
@@ -26,14 +26,14 @@ class Kind:
         return _NAMES[self]
 
 
-NUMBER: Final = Kind("number")
-BOOL: Final = Kind("bool")
-STRING: Final = Kind("string")
-TICKER: Final = Kind("ticker")
-SIZING: Final = Kind("sizing")
-INTENT: Final = Kind("intent")
-SERIES: Final = Kind("number", series=True)
-CONDITION: Final = Kind("bool", series=True)
+NUMBER: Final = ValueKind("number")
+BOOL: Final = ValueKind("bool")
+STRING: Final = ValueKind("string")
+TICKER: Final = ValueKind("ticker")
+SIZING: Final = ValueKind("sizing")
+INTENT: Final = ValueKind("intent")
+SERIES: Final = ValueKind("number", series=True)
+CONDITION: Final = ValueKind("bool", series=True)
 
 _NAMES: Final = {
     NUMBER: "a number",
@@ -47,76 +47,76 @@ _NAMES: Final = {
 }
 
 
-class Interval(NamedTuple):
+class ValueRange(NamedTuple):
     """Closed bounds; infinite if unknown."""
 
     low: float = -math.inf
     high: float = math.inf
 
 
-ANYTHING: Final = Interval()
+ANYTHING: Final = ValueRange()
 
 
-def _hull(values: Sequence[float]) -> Interval:
-    return ANYTHING if any(math.isnan(v) for v in values) else Interval(min(values), max(values))
+def _hull(values: Sequence[float]) -> ValueRange:
+    return ANYTHING if any(math.isnan(v) for v in values) else ValueRange(min(values), max(values))
 
 
-def _add(a: Interval, b: Interval) -> Interval:
-    return Interval(a.low + b.low, a.high + b.high)
+def _add(a: ValueRange, b: ValueRange) -> ValueRange:
+    return ValueRange(a.low + b.low, a.high + b.high)
 
 
-def _subtract(a: Interval, b: Interval) -> Interval:
-    return Interval(a.low - b.high, a.high - b.low)
+def _subtract(a: ValueRange, b: ValueRange) -> ValueRange:
+    return ValueRange(a.low - b.high, a.high - b.low)
 
 
 def _product(x: float, y: float) -> float:
     return 0.0 if x == 0 or y == 0 else x * y
 
 
-def _multiply(a: Interval, b: Interval) -> Interval:
+def _multiply(a: ValueRange, b: ValueRange) -> ValueRange:
     return _hull([_product(x, y) for x in a for y in b])
 
 
-def _divide(a: Interval, b: Interval) -> Interval:
+def _divide(a: ValueRange, b: ValueRange) -> ValueRange:
     if b.low <= 0 <= b.high:
-        return Interval(0, math.inf) if a.low >= 0 and b.low >= 0 else ANYTHING
+        return ValueRange(0, math.inf) if a.low >= 0 and b.low >= 0 else ANYTHING
     return _hull([0.0 if math.isinf(y) else x / y for x in a for y in b])
 
 
-def _absolute(a: Interval) -> Interval:
+def _absolute(a: ValueRange) -> ValueRange:
     low = 0.0 if a.low <= 0 <= a.high else min(abs(a.low), abs(a.high))
-    return Interval(low, max(abs(a.low), abs(a.high)))
+    return ValueRange(low, max(abs(a.low), abs(a.high)))
 
 
-def _remainder(_a: Interval, b: Interval) -> Interval:
-    return Interval(0, b.high) if b.low > 0 else ANYTHING
+def _remainder(_a: ValueRange, b: ValueRange) -> ValueRange:
+    return ValueRange(0, b.high) if b.low > 0 else ANYTHING
 
 
-def _lowest(*each: Interval) -> Interval:
-    return Interval(min(i.low for i in each), min(i.high for i in each))
+def _lowest(*each: ValueRange) -> ValueRange:
+    return ValueRange(min(i.low for i in each), min(i.high for i in each))
 
 
-def _highest(*each: Interval) -> Interval:
-    return Interval(max(i.low for i in each), max(i.high for i in each))
+def _highest(*each: ValueRange) -> ValueRange:
+    return ValueRange(max(i.low for i in each), max(i.high for i in each))
 
 
-def _either(*each: Interval) -> Interval:
-    return Interval(min(i.low for i in each), max(i.high for i in each))
+def _either(*each: ValueRange) -> ValueRange:
+    return ValueRange(min(i.low for i in each), max(i.high for i in each))
 
 
-def _clipped(x: Interval, low: Interval, high: Interval) -> Interval:
+def _clipped(x: ValueRange, low: ValueRange, high: ValueRange) -> ValueRange:
     return _lowest(_highest(x, low), high)
 
 
-def _negated(a: Interval) -> Interval:
-    return Interval(-a.high, -a.low)
+def _negated(a: ValueRange) -> ValueRange:
+    return ValueRange(-a.high, -a.low)
 
 
-def _chosen(_condition: Interval, a: Interval, b: Interval) -> Interval:
+def _chosen(_condition: ValueRange, a: ValueRange, b: ValueRange) -> ValueRange:
     return _either(a, b)
 
 
-RULES: Final[dict[str, Callable[..., Interval]]] = {
+RULES: Final[dict[str, Callable[..., ValueRange]]] = {
     "+": _add,
     "-": _subtract,
     "*": _multiply,
@@ -134,7 +134,7 @@ RULES: Final[dict[str, Callable[..., Interval]]] = {
 """Bounds of an element-wise result from the bounds of its arguments."""
 
 
-def compare(symbol: str, a: Interval, b: Interval) -> bool | None:
+def compare(symbol: str, a: ValueRange, b: ValueRange) -> bool | None:
     """Whether `a symbol b` always (True) or never (False) holds for known values; None when it depends."""
     match symbol:
         case "<":
@@ -152,19 +152,19 @@ def compare(symbol: str, a: Interval, b: Interval) -> bool | None:
             return equal if symbol == "==" or equal is None else not equal
 
 
-def narrowed(bounds: Interval, symbol: str, limit: float) -> Interval:
+def narrowed(bounds: ValueRange, symbol: str, limit: float) -> ValueRange:
     """The part of `bounds` where `x symbol limit` can hold; empty when its low end exceeds its high end."""
     match symbol:
         case "<":
-            return Interval(bounds.low, min(bounds.high, math.nextafter(limit, -math.inf)))
+            return ValueRange(bounds.low, min(bounds.high, math.nextafter(limit, -math.inf)))
         case "<=":
-            return Interval(bounds.low, min(bounds.high, limit))
+            return ValueRange(bounds.low, min(bounds.high, limit))
         case ">":
-            return Interval(max(bounds.low, math.nextafter(limit, math.inf)), bounds.high)
+            return ValueRange(max(bounds.low, math.nextafter(limit, math.inf)), bounds.high)
         case ">=":
-            return Interval(max(bounds.low, limit), bounds.high)
+            return ValueRange(max(bounds.low, limit), bounds.high)
         case "==":
-            return Interval(max(bounds.low, limit), min(bounds.high, limit))
+            return ValueRange(max(bounds.low, limit), min(bounds.high, limit))
         case _:
             return bounds
 

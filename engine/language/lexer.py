@@ -13,11 +13,11 @@ from typing import Final, Literal
 
 from api.errors import fold
 
-from .diagnostics import Findings, Span, quoted
+from .diagnostics import Findings, TextSpan, quoted
 
-Mode = Literal["expression", "script"]
+TextMode = Literal["expression", "script"]
 
-MAX_LENGTH: Final[dict[Mode, int]] = {"expression": 4_000, "script": 50_000}
+MAX_LENGTH: Final[dict[TextMode, int]] = {"expression": 4_000, "script": 50_000}
 """Characters."""
 
 MAX_BRACKETS: Final = 48
@@ -104,7 +104,7 @@ _CLOSING: Final = {")": "(", "]": "["}
 
 
 @dataclass(slots=True)
-class Text:
+class SourceText:
     """A source text in a form that the parser can read, with a mapping from its columns to the original ones.
 
     `continued` holds the lines that begin inside brackets.
@@ -115,9 +115,9 @@ class Text:
     origins: dict[int, list[tuple[int, int]]] = field(default_factory=dict[int, list[tuple[int, int]]])
     continued: set[int] = field(default_factory=set[int])
 
-    def span(self, line: int, start: int, end: int) -> Span:
+    def span(self, line: int, start: int, end: int) -> TextSpan:
         """The original span of columns `start` to `end` (from 0) of a line (from 1) of the parser's text."""
-        return Span(
+        return TextSpan(
             line, self._origin(line, start) + 1, max(self._origin(line, end), self._origin(line, start) + 1) + 1
         )
 
@@ -132,35 +132,35 @@ class Text:
         return theirs + column - ours
 
 
-def read(source: str, mode: Mode, findings: Findings) -> Text:
+def read(source: str, mode: TextMode, findings: Findings) -> SourceText:
     """Check the characters and brackets of `source`, and rewrite the spellings of other languages."""
     limit = MAX_LENGTH[mode]
     if len(source) > limit:
         findings.lines = [source[:60]]
-        findings.error(Span(1, 1, 2), f"the {mode} has more than {limit:,} characters", "Shorten it")
-        return Text("", usable=False)
+        findings.error(TextSpan(1, 1, 2), f"the {mode} has more than {limit:,} characters", "Shorten it")
+        return SourceText("", usable=False)
     if not source.strip():
-        findings.error(Span(1, 1, 2), f"the {mode} is empty", "Write for example `rsi(close, 14) < 30`")
-        return Text("", usable=False)
+        findings.error(TextSpan(1, 1, 2), f"the {mode} is empty", "Write for example `rsi(close, 14) < 30`")
+        return SourceText("", usable=False)
     return _Reader(source, mode, findings).run()
 
 
 class _Reader:
-    def __init__(self, source: str, mode: Mode, findings: Findings) -> None:
+    def __init__(self, source: str, mode: TextMode, findings: Findings) -> None:
         self._source = source
-        self._mode: Mode = mode
+        self._mode: TextMode = mode
         self._findings = findings
-        self._text = Text("")
+        self._text = SourceText("")
         self._out: list[str] = []
         self._line = 1
         self._line_start = 0
         self._shift = 0
-        self._open: list[tuple[str, Span]] = []
+        self._open: list[tuple[str, TextSpan]] = []
         self._before: tuple[str, str] = ("", "")
         self._assigned = mode == "expression"
         self._signal = 0
 
-    def run(self) -> Text:
+    def run(self) -> SourceText:
         if self._mode == "expression":
             self._out.append("(")
             self._shift = 1
@@ -199,11 +199,11 @@ class _Reader:
                 self._out.append(lexeme)
         self._before = (self._before[1], lexeme)
 
-    def _span(self, match: re.Match[str]) -> Span:
+    def _span(self, match: re.Match[str]) -> TextSpan:
         start = match.start() - self._line_start
-        return Span(self._line, start + 1, start + 1 + len(match.group()))
+        return TextSpan(self._line, start + 1, start + 1 + len(match.group()))
 
-    def _fatal(self, span: Span, message: str, suggestion: str = "") -> None:
+    def _fatal(self, span: TextSpan, message: str, suggestion: str = "") -> None:
         self._findings.error(span, message, suggestion)
         self._text.usable = False
 

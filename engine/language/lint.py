@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from engine.trading_rules import MAINTENANCE, liquidation_value
 
-from .diagnostics import Findings, Span, quoted, short
+from .diagnostics import Findings, TextSpan, quoted, short
 from .graph import COMPARISONS, Node
 from .operators import OPERATORS
 from .ordering import extreme_of, name_of
@@ -41,14 +41,14 @@ def lint(plan: ScriptPlan, lookback: int) -> None:
 
 
 def lint_condition(
-    condition: Node, text: str, doubtful: Iterable[tuple[Span, Node]], texts: Mapping[int, str], findings: Findings
+    condition: Node, text: str, doubtful: Iterable[tuple[TextSpan, Node]], texts: Mapping[int, str], findings: Findings
 ) -> None:
     """Add the warnings of a single condition without errors to its findings."""
     _doubtful(doubtful, texts, findings)
-    _emission(EmissionPlan(condition, text, (), Span(1, 1, len(text) + 1)), findings)
+    _emission(EmissionPlan(condition, text, (), TextSpan(1, 1, len(text) + 1)), findings)
 
 
-def _doubtful(doubtful: Iterable[tuple[Span, Node]], texts: Mapping[int, str], findings: Findings) -> None:
+def _doubtful(doubtful: Iterable[tuple[TextSpan, Node]], texts: Mapping[int, str], findings: Findings) -> None:
     """Report comparisons that always or never hold; of nested ones, only the innermost."""
     for span, node in doubtful:
         inner = any(part.truth is not None and part.op != "constant" for part in node.args)

@@ -14,7 +14,7 @@ import math
 from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from .kinds import Interval, narrowed
+from .kinds import ValueRange, narrowed
 
 if TYPE_CHECKING:
     from .graph import Node
@@ -245,32 +245,32 @@ def crossed(name: str, args: Sequence[Node]) -> bool | None:
     return False if never_above(a, b) or below(b, a) else None
 
 
-def bounds_of_call(name: str, constants: tuple[object, ...], args: Sequence[Node], bounds: Interval) -> Interval:
+def bounds_of_call(name: str, constants: tuple[object, ...], args: Sequence[Node], bounds: ValueRange) -> ValueRange:
     """Bounds of an operator over time that follow from its period and its series; else those of all its values."""
     numbers = [float(c) for c in constants if isinstance(c, int | float)]
     period = numbers[0] if numbers else math.inf
     match name:
         case "count_if":
-            return Interval(0, period)
+            return ValueRange(0, period)
         case "bars_since_highest" | "bars_since_lowest":
-            return Interval(0, period - 1)
+            return ValueRange(0, period - 1)
         case "drawdown" if args[0].bounds.low >= 0:
-            return Interval(-1, 0)
+            return ValueRange(-1, 0)
         case "roc" | "ppo" if args[0].bounds.low >= 0:
-            return Interval(-100, math.inf)
+            return ValueRange(-100, math.inf)
         case "rocr" | "rocr100" if args[0].bounds.low >= 0:
-            return Interval(0, math.inf)
+            return ValueRange(0, math.inf)
         case "zscore" | "zspread":
             most = math.sqrt(max(period - 1, 0)) * (1 + _RESIDUE)
-            return Interval(-most, most)
+            return ValueRange(-most, most)
         case "bb_percent" if len(numbers) > 1 and numbers[1] > 0:
             most = math.sqrt(max(period - 1, 0)) / (2 * numbers[1]) * (1 + _RESIDUE)
-            return Interval(0.5 - most, 0.5 + most)
+            return ValueRange(0.5 - most, 0.5 + most)
         case _:
             return bounds
 
 
-def told_apart(name: str, args: Sequence[Node], bounds: Interval) -> Interval:
+def told_apart(name: str, args: Sequence[Node], bounds: ValueRange) -> ValueRange:
     """Bounds of a difference or a ratio if one side is never above the other."""
     if name not in {"-", "/"} or any(a.kind.base != "number" for a in args):
         return bounds
@@ -279,8 +279,8 @@ def told_apart(name: str, args: Sequence[Node], bounds: Interval) -> Interval:
     if name == "/" and not (a.bounds.low >= 0 and b.bounds.low >= 0):
         return bounds
     if never_above(a, b):
-        return Interval(bounds.low, min(bounds.high, limit))
-    return Interval(max(bounds.low, limit), bounds.high) if never_above(b, a) else bounds
+        return ValueRange(bounds.low, min(bounds.high, limit))
+    return ValueRange(max(bounds.low, limit), bounds.high) if never_above(b, a) else bounds
 
 
 def contradict(args: Sequence[Node]) -> bool:
@@ -332,7 +332,7 @@ def _facts(node: Node) -> Iterator[_Fact]:
 
 def _outside(facts: Sequence[_Fact]) -> bool:
     """Whether comparisons with constants leave no value."""
-    left: dict[Node, Interval] = {}
+    left: dict[Node, ValueRange] = {}
     for low, high, strict in facts:
         for subject, limit, symbol in ((low, high, "<"), (high, low, ">")):
             value = limit.constant

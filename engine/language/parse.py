@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from .diagnostics import Findings, Span
+from .diagnostics import Findings, TextSpan
 from .foreign import reads_newest, translated, translated_expression
 from .foreign_words import Notes, written
-from .lexer import MAX_LENGTH, Mode, Text, read
+from .lexer import MAX_LENGTH, SourceText, TextMode, read
 from .spoken import our_line, outdented
 
 MAX_DEPTH: Final = 64
-MAX_NODES: Final[dict[Mode, int]] = {"expression": 2_000, "script": 20_000}
+MAX_NODES: Final[dict[TextMode, int]] = {"expression": 2_000, "script": 20_000}
 _MAX_SYNTAX_ERRORS: Final = 10
 
 _EXPRESSIONS: Final = (
@@ -90,11 +90,11 @@ class Parsed:
     """Statements of the closed set, and their locations. An expression is one `ast.Expr`."""
 
     statements: list[ast.stmt]
-    text: Text
+    text: SourceText
     lines: list[str]
     findings: Findings
 
-    def span(self, node: ast.expr | ast.stmt | ast.keyword) -> Span:
+    def span(self, node: ast.expr | ast.stmt | ast.keyword) -> TextSpan:
         """The location of `node`; its first line if it has several."""
         line, start = node.lineno, self._column(node.lineno, node.col_offset)
         end_line = node.end_lineno if node.end_lineno is not None else line
@@ -119,7 +119,7 @@ class Parsed:
         return offset if text.isascii() else len(text.encode()[:offset].decode(errors="ignore"))
 
 
-def parse(source: str, mode: Mode) -> Parsed:
+def parse(source: str, mode: TextMode) -> Parsed:
     """The statements of `source`. Errors so far go to `findings`; the result is then possibly empty."""
     if "\r" in source[: MAX_LENGTH[mode] + 1]:
         source = source.replace("\r\n", "\n").replace("\r", "\n")
@@ -133,7 +133,7 @@ def parse(source: str, mode: Mode) -> Parsed:
     rewritten = {i + 1: ours[i] for i, line in enumerate(lines) if ours[i] != line}
     if any("\n" in line for line in rewritten.values()):
         _told(rewritten, findings)
-        return Parsed([], Text(""), [""], findings)
+        return Parsed([], SourceText(""), [""], findings)
     text = read("\n".join(ours) if rewritten and "".join(ours).strip() else source, mode, findings)
     if not text.usable:
         _told(rewritten, findings)
@@ -163,7 +163,7 @@ def _stored(statements: list[ast.stmt]) -> frozenset[str]:
 def _told(rewritten: dict[int, str], findings: Findings) -> None:
     """Report the lines that were read in translation."""
     for line, ours in rewritten.items():
-        span = Span(line, 1, len(findings.lines[line - 1]) + 1)
+        span = TextSpan(line, 1, len(findings.lines[line - 1]) + 1)
         if ours.strip():
             choice = "?" in findings.lines[line - 1] and "?" not in ours
             problem = "`?` is not part of the language" if choice else "this line is written as in other tools"
@@ -174,7 +174,7 @@ def _told(rewritten: dict[int, str], findings: Findings) -> None:
 
 
 def _translated(
-    statement: ast.stmt, mode: Mode, parsed: Parsed, rewritten: dict[int, str], notes: Notes
+    statement: ast.stmt, mode: TextMode, parsed: Parsed, rewritten: dict[int, str], notes: Notes
 ) -> list[ast.stmt]:
     """A statement in this language. One in another tool's syntax is reported with its translation, which is then
     read."""
@@ -182,7 +182,7 @@ def _translated(
         if isinstance(statement.iter, ast.Call) and isinstance(statement.target, ast.Name):
             loop = f"for {statement.target.id} in TICKERS:"
             line = statement.lineno
-            span = Span(line, 1, len(parsed.findings.lines[line - 1]) + 1)
+            span = TextSpan(line, 1, len(parsed.findings.lines[line - 1]) + 1)
             parsed.findings.error(
                 span,
                 "a loop runs over tickers; a script already runs on every bar",
@@ -206,13 +206,13 @@ def _translated(
     ours = f"\n{indent}".join(written(each) for each in made)
     where = statement.value if isinstance(statement, ast.Expr) and mode == "expression" else statement
     last = where.end_lineno or where.lineno
-    first = Span(statement.lineno, 1, len(parsed.findings.lines[statement.lineno - 1]) + 1)
+    first = TextSpan(statement.lineno, 1, len(parsed.findings.lines[statement.lineno - 1]) + 1)
     whole = statement.lineno in rewritten or last > statement.lineno
     span = first if whole else parsed.span(where)
     for line in range(statement.lineno, last + 1):
         rewritten.pop(line, None)
         if line > statement.lineno:
-            parsed.findings.replace(Span(line, 1, len(parsed.findings.lines[line - 1]) + 1), "")
+            parsed.findings.replace(TextSpan(line, 1, len(parsed.findings.lines[line - 1]) + 1), "")
     fix = f"{indent}{ours}" if whole else ours
     if ours:
         reason = "; ".join(dict.fromkeys(notes.reasons)) or "this is written as in other tools"
@@ -240,7 +240,7 @@ def _unchanged(statement: ast.stmt, made: list[ast.stmt], parsed: Parsed) -> boo
     return [ast.dump(each) for each in before] == [ast.dump(each) for each in made]
 
 
-def _statements(parsed: Parsed, mode: Mode) -> list[ast.stmt]:
+def _statements(parsed: Parsed, mode: TextMode) -> list[ast.stmt]:
     """The result of Python's parser. A rejected line is reported and dropped, and the rest is parsed again.
 
     The parser looks up a rejected line in the file given as the text's source; that file is empty.
@@ -256,7 +256,7 @@ def _statements(parsed: Parsed, mode: Mode) -> list[ast.stmt]:
                 return []
             _leave_out(lines, line, parsed.text.continued)
         except (RecursionError, MemoryError, ValueError):
-            parsed.findings.error(Span(1, 1, 2), "the text is nested too deeply to be read", "Give parts a name")
+            parsed.findings.error(TextSpan(1, 1, 2), "the text is nested too deeply to be read", "Give parts a name")
             return []
     return []
 
@@ -295,7 +295,7 @@ def _leave_out(lines: list[str], line: int, continued: set[int]) -> None:
         lines[later - 1] = ""
 
 
-def _small_enough(statements: list[ast.stmt], parsed: Parsed, mode: Mode) -> bool:
+def _small_enough(statements: list[ast.stmt], parsed: Parsed, mode: TextMode) -> bool:
     """Whether the tree is within the limits on nodes and depth; checked without recursion."""
     count = 0
     level: list[ast.AST] = list(statements)
@@ -305,7 +305,7 @@ def _small_enough(statements: list[ast.stmt], parsed: Parsed, mode: Mode) -> boo
         depth += 1
         if depth > MAX_DEPTH + 2 or count > MAX_NODES[mode]:
             where = next((n for n in level if isinstance(n, ast.expr)), None)
-            span = parsed.span(where) if where is not None else Span(1, 1, 2)
+            span = parsed.span(where) if where is not None else TextSpan(1, 1, 2)
             rule = (
                 f"nested deeper than {MAX_DEPTH} levels"
                 if depth > MAX_DEPTH

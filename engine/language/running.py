@@ -17,14 +17,14 @@ from engine.program import (
     Entry,
     Exit,
     Grid,
-    Intent,
     MoveStop,
+    ParameterValue,
     PositionState,
     Program,
     Rebalance,
+    SignalIntent,
     Size,
     StaticProgram,
-    Value,
 )
 
 from .evaluation import Evaluator, refuse_short_history
@@ -33,8 +33,8 @@ from .kinds import NAN, SCALAR
 from .script import EmissionPlan, ScriptPlan
 from .values import IntentPlan
 
-Number = float
-ValueOf = Callable[[Node], Value]
+ScalarValue = float
+ValueOf = Callable[[Node], ParameterValue]
 
 
 def target(plan: IntentPlan, own: Instrument | None) -> Instrument:
@@ -42,7 +42,7 @@ def target(plan: IntentPlan, own: Instrument | None) -> Instrument:
     return cast("Instrument", own if plan.ticker.op == "ticker" else plan.ticker.payload)
 
 
-def build_intent(plan: IntentPlan, own: Instrument | None, value_of: ValueOf) -> Intent | None:
+def build_intent(plan: IntentPlan, own: Instrument | None, value_of: ValueOf) -> SignalIntent | None:
     """The intent with its numbers filled in; None if a plain number among them is missing."""
     numbers: dict[str, Any] = {
         name: value_of(node) for name, node in plan.options.items() if node is not None and name not in _WHOLE
@@ -152,7 +152,7 @@ class BarProgram:
         self._active = possible.data
         evaluator.forget()
 
-    def decide(self, bar: int, account: AccountState) -> Sequence[Intent]:
+    def decide(self, bar: int, account: AccountState) -> Sequence[SignalIntent]:
         """The intents decided at the close of `bar`, without those whose numbers are unknown."""
         if not self._active[bar]:
             return ()
@@ -170,7 +170,7 @@ class BarProgram:
         ]
         return [intent for intent in fired if intent is not None]
 
-    def _value(self, node: Node, instrument: Instrument | None) -> Number:
+    def _value(self, node: Node, instrument: Instrument | None) -> ScalarValue:
         return cast("float", self._values[self._slots[node.id, instrument if node.local else None]])
 
     def _prepare(self, intent: IntentPlan, instrument: Instrument | None) -> None:
@@ -277,7 +277,7 @@ def _static(runs: Sequence[Run], evaluator: Evaluator, first_bar: int) -> Static
         for emission, intents in run.emissions:
             condition = _condition(emission.condition, run.instrument, evaluator, first_bar)
 
-            def value_of(node: Node, own: Instrument | None = run.instrument) -> Value:
+            def value_of(node: Node, own: Instrument | None = run.instrument) -> ParameterValue:
                 return _value(node, own, evaluator)
 
             built = [build_intent(intent, run.instrument, value_of) for intent in intents]
@@ -291,7 +291,7 @@ def _condition(node: Node, own: Instrument | None, evaluator: Evaluator, first_b
     return condition
 
 
-def _value(node: Node, own: Instrument | None, evaluator: Evaluator) -> Value:
+def _value(node: Node, own: Instrument | None, evaluator: Evaluator) -> ParameterValue:
     constant = node.constant
     if isinstance(constant, float):
         return constant

@@ -12,12 +12,21 @@ from api.symbols import Instrument
 from api.times import Timeframe
 
 from .calls import Checker
-from .diagnostics import Span, quoted
+from .diagnostics import TextSpan, quoted
 from .foreign import emissions_meant
 from .graph import Graph, Node
 from .intents import Intents, nodes_of
 from .parse import Parsed, parse
-from .values import IntentPlan, Mode, Outputs, ScriptParameter, TickerList, Value, World, described
+from .values import (
+    CheckingContext,
+    IntentPlan,
+    MarginMode,
+    Outputs,
+    ScriptParameter,
+    ScriptValue,
+    TickerList,
+    described,
+)
 from .words import FORMS, VARIABLES
 
 _EXAMPLE: Final = 'emit_signal(condition, entry(TICKER, "LONG", Weight(0.5)))'
@@ -41,7 +50,7 @@ class ScriptContext:
 
     universe: tuple[Instrument, ...]
     timeframe: Timeframe = "1h"
-    mode: Mode = "isolated"
+    mode: MarginMode = "isolated"
     exchange: ExchangeId | None = None
     bars: int | None = None
     leverage: float | None = None
@@ -55,7 +64,7 @@ class EmissionPlan:
     condition: Node
     text: str
     intents: tuple[IntentPlan, ...]
-    span: Span
+    span: TextSpan
 
 
 @dataclass(slots=True)
@@ -66,8 +75,8 @@ class ScriptPlan:
     graph: Graph
     parsed: Parsed
     emissions: list[EmissionPlan] = field(default_factory=list[EmissionPlan])
-    unused: dict[str, Span] = field(default_factory=dict[str, Span])
-    doubtful: list[tuple[Span, Node]] = field(default_factory=list[tuple[Span, Node]])
+    unused: dict[str, TextSpan] = field(default_factory=dict[str, TextSpan])
+    doubtful: list[tuple[TextSpan, Node]] = field(default_factory=list[tuple[TextSpan, Node]])
     parameters: tuple[ScriptParameter, ...] = ()
 
     @property
@@ -91,14 +100,14 @@ def read_script(source: str, context: ScriptContext) -> ScriptPlan:
     if not plan.emissions and not parsed.findings.failed:
         meant = emissions_meant(parsed.statements)
         parsed.findings.error(
-            Span(1, 1, 2),
+            TextSpan(1, 1, 2),
             "the script never calls emit_signal, so it never trades",
             f"Add `{meant[0] if meant else _EXAMPLE}`",
         )
         if meant:
             last = len(parsed.findings.lines)
             end = len(parsed.findings.lines[-1]) + 1
-            parsed.findings.replace(Span(last, end, end), "\n" + "\n".join(meant))
+            parsed.findings.replace(TextSpan(last, end, end), "\n" + "\n".join(meant))
     return plan
 
 
@@ -109,7 +118,7 @@ class Reader:
         context = plan.context
         exchange = context.exchange or (context.universe[0].exchange if context.universe else None)
         self._plan = plan
-        world = World(
+        world = CheckingContext(
             script=True,
             universe=context.universe,
             exchange=exchange,
@@ -118,7 +127,7 @@ class Reader:
         )
         self.checker = Checker(plan.parsed, plan.graph, world)
         self.checker.form = Intents(self.checker).check
-        self.assigned: dict[str, Span] = {}
+        self.assigned: dict[str, TextSpan] = {}
         self._statements = 0
         self._loops = 0
         self._full = False
@@ -149,7 +158,7 @@ class Reader:
                 others = f"It has {', '.join(known)}" if known else "It has none"
                 example = f'`{name} = param("{name}", 10, 5, 50)`'
                 self.checker.findings.error(
-                    Span(1, 1, 2), f"the script has no parameter {quoted(name)}", f"{others}. Declare it: {example}"
+                    TextSpan(1, 1, 2), f"the script has no parameter {quoted(name)}", f"{others}. Declare it: {example}"
                 )
 
     def _too_many(self, statement: ast.stmt) -> bool:
@@ -182,7 +191,7 @@ class Reader:
             case _:
                 self.checker.error(target, "only a name can be given to a value", "Write `name = expression`")
 
-    def _unpack(self, statement: ast.Assign, elements: Sequence[ast.expr], value: Value | None) -> None:
+    def _unpack(self, statement: ast.Assign, elements: Sequence[ast.expr], value: ScriptValue | None) -> None:
         nodes: Sequence[Node | None] = [None] * len(elements)
         if isinstance(value, Outputs):
             if len(value.nodes) == len(elements):
@@ -200,7 +209,7 @@ class Reader:
             if isinstance(element, ast.Name):
                 self._bind(element.id, element, node, unpacked=True)
 
-    def _bind(self, name: str, where: ast.expr, value: Value | None, *, unpacked: bool = False) -> None:
+    def _bind(self, name: str, where: ast.expr, value: ScriptValue | None, *, unpacked: bool = False) -> None:
         if name in VARIABLES or name in FORMS:
             self.checker.error(
                 where, f"{quoted(name)} is a word of the language", f"Use another name, e.g. `my_{name}`"

@@ -10,7 +10,7 @@ from api.exchanges import ExchangeId
 from api.symbols import Instrument
 from engine.language.graph import Node
 
-Mode = Literal["isolated", "cross"]
+MarginMode = Literal["isolated", "cross"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,11 @@ class ScriptParameter:
     value: float
 
 
-Value = Node | Outputs | TickerList | Sizing | IntentPlan
+ScriptValue = Node | Outputs | TickerList | Sizing | IntentPlan
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class CheckingContext:
     """The context for checking a source text. An expression has no universe: it may read any well-formed ticker.
 
     `parameters` are settings for numbers that a script declares with `param`.
@@ -87,7 +87,7 @@ class World:
     script: bool = False
     universe: tuple[Instrument, ...] = ()
     exchange: ExchangeId | None = None
-    mode: Mode = "isolated"
+    mode: MarginMode = "isolated"
     parameters: tuple[tuple[str, float], ...] = ()
 
 
@@ -187,7 +187,7 @@ def _of_arithmetic(name: str, units: list[Unit | None], node: Node) -> Unit | No
             return None
 
 
-def described(value: Value) -> str:
+def described(value: ScriptValue) -> str:
     """The kind of a value, for messages."""
     match value:
         case Node():

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from api.errors import closest, fold
 
-from .kinds import ANYTHING, SERIES, STRING, TICKER, Interval, Kind
+from .kinds import ANYTHING, SERIES, STRING, TICKER, ValueKind, ValueRange
 from .operators import OPERATORS
 
 Group = Literal["price", "time", "context", "state", "external"]
@@ -24,12 +24,12 @@ class Variable:
     name: str
     group: Group
     description: str
-    kind: Kind = SERIES
-    bounds: Interval = ANYTHING
+    kind: ValueKind = SERIES
+    bounds: ValueRange = ANYTHING
 
 
-_PRICE: Final = Interval(math.nextafter(0, 1), math.inf)
-_COUNT: Final = Interval(0, math.inf)
+_PRICE: Final = ValueRange(math.nextafter(0, 1), math.inf)
+_COUNT: Final = ValueRange(0, math.inf)
 _FLAT: Final = "missing while flat"
 
 _ALL: Final = (
@@ -41,20 +41,20 @@ _ALL: Final = (
     Variable("hl2", "price", "(high + low) / 2.", bounds=_PRICE),
     Variable("hlc3", "price", "(high + low + close) / 3.", bounds=_PRICE),
     Variable("ohlc4", "price", "(open + high + low + close) / 4.", bounds=_PRICE),
-    Variable("returns", "price", "close / close one bar ago - 1, as a fraction.", bounds=Interval(-1, math.inf)),
-    Variable("minute", "time", "Minute of the bar's open time, 0-59, UTC.", bounds=Interval(0, 59)),
-    Variable("hour", "time", "Hour of the bar's open time, 0-23, UTC.", bounds=Interval(0, 23)),
-    Variable("day", "time", "Day of the month, 1-31, UTC.", bounds=Interval(1, 31)),
-    Variable("weekday", "time", "Day of the week, 0 is Monday, 6 is Sunday, UTC.", bounds=Interval(0, 6)),
-    Variable("month", "time", "Month, 1-12, UTC.", bounds=Interval(1, 12)),
-    Variable("year", "time", "Year, UTC.", bounds=Interval(1970, 9999)),
+    Variable("returns", "price", "close / close one bar ago - 1, as a fraction.", bounds=ValueRange(-1, math.inf)),
+    Variable("minute", "time", "Minute of the bar's open time, 0-59, UTC.", bounds=ValueRange(0, 59)),
+    Variable("hour", "time", "Hour of the bar's open time, 0-23, UTC.", bounds=ValueRange(0, 23)),
+    Variable("day", "time", "Day of the month, 1-31, UTC.", bounds=ValueRange(1, 31)),
+    Variable("weekday", "time", "Day of the week, 0 is Monday, 6 is Sunday, UTC.", bounds=ValueRange(0, 6)),
+    Variable("month", "time", "Month, 1-12, UTC.", bounds=ValueRange(1, 12)),
+    Variable("year", "time", "Year, UTC.", bounds=ValueRange(1970, 9999)),
     Variable("bar_index", "time", "Number of the bar: 0 is the first of the range, warm-up bars are negative."),
     Variable("TICKER", "context", "The ticker that the script runs for (isolated mode).", TICKER),
     Variable("TICKERS", "context", "All tickers of the universe, to loop over.", TICKER),
     Variable("TIMEFRAME", "context", 'Length of a bar, such as "1h".', STRING),
     Variable("EXCHANGE", "context", 'Exchange of the run, such as "binance".', STRING),
     Variable("position", "state", "Size of the ticker's position in base units: negative is short, 0 is flat."),
-    Variable("position_side", "state", "1 long, -1 short, 0 flat.", bounds=Interval(-1, 1)),
+    Variable("position_side", "state", "1 long, -1 short, 0 flat.", bounds=ValueRange(-1, 1)),
     Variable("entry_price", "state", f"Average entry price, {_FLAT}.", bounds=_PRICE),
     Variable("bars_in_position", "state", "Bars since the position was opened, 0 while flat.", bounds=_COUNT),
     Variable("unrealized_pnl_pct", "state", "Open profit of the position in percent of its entry, 0 while flat."),
@@ -68,7 +68,7 @@ _ALL: Final = (
     Variable("open_positions", "state", "How many tickers have a position.", bounds=_COUNT),
     Variable("equity", "state", "Value of the account in quote currency."),
     Variable("cash", "state", "Money in the account that no position holds, in quote currency."),
-    Variable("drawdown_pct", "state", "Distance of equity from its peak in percent, <= 0.", bounds=Interval(-100, 0)),
+    Variable("drawdown_pct", "state", "Distance of equity from its peak in percent, <= 0.", bounds=ValueRange(-100, 0)),
     Variable("funding_rate", "external", "Funding rate of a perpetual per interval, as a fraction."),
     Variable("open_interest", "external", "Open interest of a perpetual."),
     Variable("active_addresses", "external", "Addresses active on the chain in the bar."),

@@ -60,7 +60,7 @@ class Shared:
         found = self._frames.get(key)
         if found is None:
             start, until, warmup = span
-            frame = load_frame(_Kept(feed, self._read), instruments, timeframe, start, until, warmup_bars=warmup)
+            frame = load_frame(_KeptCandles(feed, self._read), instruments, timeframe, start, until, warmup_bars=warmup)
             found = frame, _with_next_bar(frame)
             if len(frame) <= _SHARED_BARS:
                 self._frames[key] = found
@@ -78,7 +78,7 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _KeptCandles:
     """Candles of a feed, each range read once. Of the last bars of a range, some more are read for other requests."""
 
     feed: Feed

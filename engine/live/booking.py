@@ -20,7 +20,7 @@ logger = logging.getLogger("heytraders.live")
 
 T = TypeVar("T")
 Stage = Literal["due", "open", "placed", "skipped", "refused"]
-_RESTING: Final[dict[Stage, orders.State]] = {
+_RESTING: Final[dict[Stage, orders.LiveOrderState]] = {
     "due": "due",
     "open": "open",
     "placed": "ended",

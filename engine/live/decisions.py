@@ -35,11 +35,11 @@ from engine.jobs.run import funding_rates, order_rules
 from engine.language import CompiledScript, ScriptContext, compile_script
 from engine.program import Entry, Grid, SizeKind
 from engine.simulation.account import DUST
-from engine.simulation.kept import DAY, KernelState, Resting, RestingEntry, RestingExits, difference
+from engine.simulation.kept import DAY, KernelState, RestingEntry, RestingExits, RestingOrders, difference
 from engine.simulation.kernel import Advance, advance
 from engine.simulation.result import EndedEarly
 from engine.simulation.rules import amount_for
-from engine.simulation.schedule import Order, at
+from engine.simulation.schedule import EntryOrder, at
 from engine.simulation.settings import SimulationSettings
 from engine.simulation.trades import Fill, FillReason
 from engine.trading_rules import ZERO, ListedTerms
@@ -52,12 +52,12 @@ _INSIDE_THE_BAR: Final[frozenset[FillReason]] = frozenset(
     {"stop_loss", "take_profit", "trailing_stop", "liquidation", "resolution", "grid"}
 )
 
-Action = Literal["entry", "exit", "rebalance"]
-Ended = EndedEarly | Literal["empty_account", "liquidation"]
+DecidedAction = Literal["entry", "exit", "rebalance"]
+EndReason = EndedEarly | Literal["empty_account", "liquidation"]
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class LiveDecision:
     """One buy or sell.
 
     Attributes:
@@ -80,7 +80,7 @@ class Decision:
     bar_time: int
     instrument: Instrument
     direction: Literal[1, -1]
-    action: Action
+    action: DecidedAction
     position: Literal["long", "short"]
     price: float
     weight: float
@@ -136,10 +136,10 @@ class Outlook:
         equity: Equity of the strategy's simulated account at the last close.
     """
 
-    decisions: tuple[Decision, ...]
+    decisions: tuple[LiveDecision, ...]
     seen_until: int
     kept: str | None = None
-    ended: Ended | None = None
+    ended: EndReason | None = None
     rests: tuple[Rest, ...] = ()
     holds: dict[Instrument, float] = field(default_factory=dict[Instrument, float])
     equity: float = 0.0
@@ -192,7 +192,7 @@ def decide(
     )
 
 
-def _rests(resting: Iterable[Resting], universe: Sequence[Instrument]) -> Iterator[Rest]:
+def _rests(resting: Iterable[RestingOrders], universe: Sequence[Instrument]) -> Iterator[Rest]:
     """The orders of the coming bar, each with a slot that is stable from bar to bar."""
     entries: Counter[int] = Counter()
     for order in resting:
@@ -224,7 +224,7 @@ def _rests(resting: Iterable[Resting], universe: Sequence[Instrument]) -> Iterat
                     yield Rest(f"target:{name}", instrument, away, units, target, "limit", closes=True, reason=reason)
 
 
-def _holds(resting: Iterable[Resting], universe: Sequence[Instrument]) -> dict[Instrument, float]:
+def _holds(resting: Iterable[RestingOrders], universe: Sequence[Instrument]) -> dict[Instrument, float]:
     held = dict.fromkeys(universe, 0.0)
     for order in resting:
         if isinstance(order, RestingExits):
@@ -338,7 +338,7 @@ def _settings(feed: Feed, deployment: Deployment, start: int, end: int, shared: 
     )
 
 
-def _ended(state: KernelState, settings: SimulationSettings, decisions: Iterable[Decision]) -> Ended | None:
+def _ended(state: KernelState, settings: SimulationSettings, decisions: Iterable[LiveDecision]) -> EndReason | None:
     if state.ending is not None:
         return state.ending
     if state.positions:
@@ -393,7 +393,7 @@ def _resolutions(feed: Feed, instruments: Iterable[Instrument]) -> dict[Instrume
 
 def _since(
     advanced: Advance, before: KernelState | None, frame: Frame, settings: SimulationSettings, first: int, cursor: int
-) -> Iterator[Decision]:
+) -> Iterator[LiveDecision]:
     """The fills of the bars that opened at `cursor` or later, as decisions."""
     universe = tuple(frame.bars)
     net: dict[Instrument, float] = {}
@@ -414,7 +414,7 @@ def _since(
         equity = advanced.equity[bar - first - 1] if bar > first else start
         order = advanced.entries.get(number)
         opens = held * fill.direction >= 0 and fill.reason == "entry"
-        yield Decision(
+        yield LiveDecision(
             key=f"{label}:{repeats[label]}",
             bar_time=opened + (frame.seconds if _inside(fill, order) else 0),
             instrument=fill.instrument,
@@ -444,12 +444,12 @@ def _closes(fill: Fill, held: float, asked: float | None, settings: SimulationSe
     return min(fill.amount / abs(held), 1.0)
 
 
-def _inside(fill: Fill, order: Order | None) -> bool:
+def _inside(fill: Fill, order: EntryOrder | None) -> bool:
     """Whether an order made it that was in the market during the bar, not a market order at its open."""
     return fill.reason in _INSIDE_THE_BAR or (order is not None and order.limit is not None)
 
 
-def _level(order: Order | None, fill: Fill, which: Literal[1, -1]) -> float | None:
+def _level(order: EntryOrder | None, fill: Fill, which: Literal[1, -1]) -> float | None:
     """The price of an entry's stop (-1), fixed or trailing, or target (1)."""
     if order is None:
         return None
@@ -458,7 +458,7 @@ def _level(order: Order | None, fill: Fill, which: Literal[1, -1]) -> float | No
     return None if fraction is None else fill.price * (1.0 + which * fill.direction * fraction)
 
 
-def _action(fill: Fill) -> Action:
+def _action(fill: Fill) -> DecidedAction:
     if fill.reason == "rebalance":
         return "rebalance"
     if fill.reason == "grid":

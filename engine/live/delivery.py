@@ -74,7 +74,7 @@ def signature(secret: str, delivery_id: str, timestamp: int, body: bytes) -> str
 
 
 def deliver(
-    target: Target,
+    target: CheckedUrl,
     *,
     delivery_id: str,
     event: str,
@@ -113,7 +113,7 @@ def deliver(
     return Receipt(delivered=delivered, status=status, seconds=time.monotonic() - began, note=note)
 
 
-async def _post(target: Target, body: bytes, headers: dict[str, str], deadline: float) -> tuple[int | None, str]:
+async def _post(target: CheckedUrl, body: bytes, headers: dict[str, str], deadline: float) -> tuple[int | None, str]:
     """The receiver's status, and the error."""
     import httpx
 
@@ -146,7 +146,7 @@ def trusted_certificates() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _pinned(target: Target, address: str) -> str:
+def _pinned(target: CheckedUrl, address: str) -> str:
     """The URL with the checked address in place of the name, which could resolve differently a moment later."""
     host = f"[{address}]" if ipaddress.ip_address(address).version == 6 else address
     return f"{target.scheme}://{host}:{target.port}{target.path}"
@@ -183,7 +183,7 @@ class Unreachable(HeyTradersError):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class CheckedUrl:
     """A checked URL. `host` is the name that the certificate must match."""
 
     scheme: str
@@ -209,7 +209,7 @@ class Target:
         return str(addresses[0])
 
 
-def judge(url: str, *, allow_loopback: bool = False) -> Target:
+def judge(url: str, *, allow_loopback: bool = False) -> CheckedUrl:
     """Check a webhook's URL.
 
     Args:
@@ -221,7 +221,7 @@ def judge(url: str, *, allow_loopback: bool = False) -> Target:
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".").lower()
-    target = Target(
+    target = CheckedUrl(
         scheme=parts.scheme,
         host=host,
         port=parts.port or (443 if parts.scheme == "https" else 80),
@@ -238,7 +238,7 @@ def judge(url: str, *, allow_loopback: bool = False) -> Target:
     return target
 
 
-def _problem(target: Target) -> str:
+def _problem(target: CheckedUrl) -> str:
     """The problem with a target, as the rest of a sentence that starts "webhook url"; empty if there is none."""
     if target.scheme != "https":
         return "is not https"

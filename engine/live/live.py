@@ -30,7 +30,7 @@ from api.live import (
 )
 from api.orders import Order
 from api.times import SECONDS, Clock, iso8601, opening
-from engine.access import Caller, require
+from engine.access import ApiCaller, require
 from engine.feeds.feed import Feed
 from engine.store.database import Store, new_id
 from engine.venues.venue import Venue, Venues
@@ -44,7 +44,7 @@ from .subscriptions import Hook, Running
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReplayCheck:
     """The comparison of a subscription's stored state with a replay.
 
     Attributes:
@@ -81,12 +81,12 @@ class Live:
         """Stop running strategies here; subscriptions remain for the next engine on this database."""
         self.runner.close()
 
-    def strategies(self, caller: Caller) -> StrategiesResponse:
+    def strategies(self, caller: ApiCaller) -> StrategiesResponse:
         """The catalogue, then the caller's own completed backtests."""
         own = self._store.read_now(lambda connection: own_strategies(connection, caller.identified))
         return StrategiesResponse(strategies=tuple(_strategy(d) for d in (*catalogue(), *own)))
 
-    def subscribe(self, caller: Caller, request: SubscribeRequest) -> Subscription:
+    def subscribe(self, caller: ApiCaller, request: SubscribeRequest) -> Subscription:
         """Deploy a strategy from the next bar on.
 
         Raises:
@@ -137,7 +137,7 @@ class Live:
         self._start()
         return made
 
-    def subscriptions(self, caller: Caller, request: SubscriptionsRequest) -> SubscriptionsResponse:
+    def subscriptions(self, caller: ApiCaller, request: SubscriptionsRequest) -> SubscriptionsResponse:
         """The caller's subscriptions, newest first; ended ones are only counted unless requested."""
 
         def work(connection: sa.Connection) -> SubscriptionsResponse:
@@ -150,7 +150,7 @@ class Live:
 
         return self._store.read_now(work)
 
-    def subscription(self, caller: Caller, subscription_id: str) -> Subscription:
+    def subscription(self, caller: ApiCaller, subscription_id: str) -> Subscription:
         """One of the caller's subscriptions, with its newest webhook deliveries."""
 
         def work(connection: sa.Connection) -> Subscription:
@@ -167,7 +167,7 @@ class Live:
                 _where_it_rests(venue, shown.account_id, order)
         return shown
 
-    def verify(self, agent_id: str, subscription_id: str | None) -> list[Verdict]:
+    def verify(self, agent_id: str, subscription_id: str | None) -> list[ReplayCheck]:
         """Replay subscriptions from their first bar and compare them with their stored state.
 
         Args:
@@ -185,21 +185,21 @@ class Live:
             mine = subscriptions.of_agent(connection, agent_id)
             return [running for running in mine if running.status in ("active", "paused")]
 
-        verdicts: list[Verdict] = []
+        verdicts: list[ReplayCheck] = []
         for running in self._store.read_now(wanted):
             seen, problem = verify(self._feed, running.deployment, running.started_at, running.kept)
-            verdicts.append(Verdict(running.id, running.deployment.name, seen, running.kept is not None, problem))
+            verdicts.append(ReplayCheck(running.id, running.deployment.name, seen, running.kept is not None, problem))
         return verdicts
 
-    def unsubscribe(self, caller: Caller, subscription_id: str) -> Subscription:
+    def unsubscribe(self, caller: ApiCaller, subscription_id: str) -> Subscription:
         """End a subscription permanently; repeating it is not an error."""
         return self._change(caller, subscription_id, self._end)
 
-    def pause(self, caller: Caller, request: SwitchRequest) -> Subscription:
+    def pause(self, caller: ApiCaller, request: SwitchRequest) -> Subscription:
         """Pause a subscription; pausing again is not an error."""
         return self._change(caller, request.subscription_id, self._pause, request.strategy_id)
 
-    def resume_subscription(self, caller: Caller, request: SwitchRequest) -> Subscription:
+    def resume_subscription(self, caller: ApiCaller, request: SwitchRequest) -> Subscription:
         """Resume from the next bar.
 
         Raises:
@@ -216,12 +216,12 @@ class Live:
         self._start()
         return resumed
 
-    def set_webhook(self, caller: Caller, request: WebhookSetRequest) -> WebhookResponse:
+    def set_webhook(self, caller: ApiCaller, request: WebhookSetRequest) -> WebhookResponse:
         """Set a subscription's webhook, replacing any earlier one."""
         hook = self._hook(Webhook(url=request.url, secret=request.secret, events=request.events))
         return self._set_hook(caller, request.subscription_id, hook)
 
-    def remove_webhook(self, caller: Caller, subscription_id: str) -> WebhookResponse:
+    def remove_webhook(self, caller: ApiCaller, subscription_id: str) -> WebhookResponse:
         """Remove the webhook."""
         return self._set_hook(caller, subscription_id, None)
 
@@ -247,7 +247,7 @@ class Live:
             message=receipt.note or None,
         )
 
-    def signals(self, caller: Caller, request: SignalsRequest) -> SignalsResponse:
+    def signals(self, caller: ApiCaller, request: SignalsRequest) -> SignalsResponse:
         """A page of the history."""
 
         def work(connection: sa.Connection) -> SignalsResponse:
@@ -256,7 +256,7 @@ class Live:
 
         return self._store.read_now(work)
 
-    def latest(self, caller: Caller, request: LatestSignalsRequest) -> SignalsResponse:
+    def latest(self, caller: ApiCaller, request: LatestSignalsRequest) -> SignalsResponse:
         """Signals since the last poll."""
 
         def work(connection: sa.Connection) -> SignalsResponse:
@@ -363,7 +363,7 @@ class Live:
 
     def _change(
         self,
-        caller: Caller,
+        caller: ApiCaller,
         subscription_id: str,
         change: Callable[[sa.Connection, Running], Running],
         strategy_id: str | None = None,
@@ -404,7 +404,7 @@ class Live:
         outbox.post(connection, running, "strategy_stopped", {"message": message}, self._clock.now())
         return ended
 
-    def _set_hook(self, caller: Caller, subscription_id: str, hook: Hook | None) -> WebhookResponse:
+    def _set_hook(self, caller: ApiCaller, subscription_id: str, hook: Hook | None) -> WebhookResponse:
         def work(connection: sa.Connection) -> WebhookResponse:
             running = subscriptions.find(connection, caller.identified, subscription_id)
             subscriptions.set_hook(connection, running.id, hook)

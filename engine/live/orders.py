@@ -30,18 +30,18 @@ from .deployment import Deployment
 from .subscriptions import Running
 
 if TYPE_CHECKING:
-    from .decisions import Decision, Outlook, Rest
+    from .decisions import LiveDecision, Outlook, Rest
 
-State = Literal["due", "moving", "open", "held", "cancel", "refused", "filled", "surplus", "ended"]
+LiveOrderState = Literal["due", "moving", "open", "held", "cancel", "refused", "filled", "surplus", "ended"]
 """`due`: to be placed. `moving`: an exit that is to rest on its entry, in place of earlier ones. `open`: rests at the
 venue. `held`: a stop that waits here. `cancel`: to be cancelled. `refused`: not placed again until the script moves it.
 `filled`: filled, and the backtest has not made this fill yet; no other order takes its place. `surplus`: an entry that
 filled, and that the backtest has dropped without a fill; what it bought is sold. `ended`: filled as in the backtest,
 cancelled, or never needed."""
 
-Kind = Literal["limit", "stop", "market"]
+LiveOrderKind = Literal["limit", "stop", "market"]
 _row: Final = resting_table.c
-LIVING: Final[tuple[State, ...]] = ("due", "moving", "open", "held", "refused")
+LIVING: Final[tuple[LiveOrderState, ...]] = ("due", "moving", "open", "held", "refused")
 """The states of an order that has not ended, and is not about to be cancelled."""
 ENTRY: Final = "entry:"
 STOP: Final = "stop:"
@@ -111,7 +111,7 @@ class DueOrder:
     account_id: str
     instrument: Instrument
     side: Side
-    kind: Kind
+    kind: LiveOrderKind
     closes: float
     reason: str
     units: float
@@ -123,7 +123,7 @@ class DueOrder:
     seconds: int
     order_id: str | None = None
     filled: Decimal = ZERO
-    state: State = "due"
+    state: LiveOrderState = "due"
     stop: float | None = None
     target: float | None = None
     slot: str = ""
@@ -283,7 +283,9 @@ def _take_out(connection: sa.Connection, row: Any) -> None:
     change(connection, row.key, state="cancel" if may_rest else "ended")
 
 
-def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision], seen_until: int) -> dict[str, str]:
+def match(
+    connection: sa.Connection, running: Running, fresh: Iterable[LiveDecision], seen_until: int
+) -> dict[str, str]:
     """The resting order for each new decision of a closed bar, by the decision's key.
 
     Its slot names the position, and the rung of a grid. Limit entries of one position share it: among them, the order
@@ -324,12 +326,12 @@ def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision]
     return found
 
 
-def _is_own(row: Any, decision: Decision) -> bool:
+def _is_own(row: Any, decision: LiveDecision) -> bool:
     """Whether an order has the limit of the decision's entry."""
     return decision.limit is None or abs(row.price - decision.limit) <= _SAME * decision.limit
 
 
-def _distance(row: Any, decision: Decision) -> tuple[bool, bool, float, float]:
+def _distance(row: Any, decision: LiveDecision) -> tuple[bool, bool, float, float]:
     """How far an order is from being the one of a decision, for a comparison."""
     price = decision.price if decision.limit is None else decision.limit
     at_venue = row.state in ("open", "filled")
@@ -366,7 +368,7 @@ def end(connection: sa.Connection, order: DueOrder, message: str | None, *, fill
     it was dropped is a surplus.
     """
     waits = sa.and_(sa.func.coalesce(_row.filled, "0") != "0", _row.reason != RECONCILED, sa.not_(REPORTED))
-    state: State = "filled"
+    state: LiveOrderState = "filled"
     if filled and order.state == "cancel" and order.slot.startswith(ENTRY):
         same = sa.and_(_row.subscription_id == order.subscription_id, _row.slot == order.slot, _row.state == "due")
         reported = sa.exists().where(signals_table.c.resting == order.key)
@@ -401,7 +403,9 @@ def end_all(connection: sa.Connection, subscription_id: str) -> None:
     connection.execute(sa.update(resting_table).where(mine, waiting).values(state="ended"))
 
 
-def in_state(connection: sa.Connection, *states: State, where: sa.ColumnElement[bool] | None = None) -> list[DueOrder]:
+def in_state(
+    connection: sa.Connection, *states: LiveOrderState, where: sa.ColumnElement[bool] | None = None
+) -> list[DueOrder]:
     """All orders in these states, those that close first; `where` narrows them down."""
     wanted = _ORDERS if where is None else _ORDERS.where(where)
     return [_order(row) for row in connection.execute(wanted, {"states": states})]
@@ -412,7 +416,7 @@ def find(connection: sa.Connection, key: str) -> Any:
     return connection.execute(sa.select(resting_table).where(_row.key == key)).one_or_none()
 
 
-def set_state(connection: sa.Connection, key: str, state: State, message: str | None = None) -> None:
+def set_state(connection: sa.Connection, key: str, state: LiveOrderState, message: str | None = None) -> None:
     """Update the state of an order."""
     change(connection, key, state=state, message=message)
 
@@ -453,7 +457,12 @@ def rounded(number: float | Decimal) -> float:
 
 
 def _insert(
-    connection: sa.Connection, running: Running, rest: Rest, outlook: Outlook, state: State, entry: str | None = None
+    connection: sa.Connection,
+    running: Running,
+    rest: Rest,
+    outlook: Outlook,
+    state: LiveOrderState,
+    entry: str | None = None,
 ) -> None:
     key = order_key(running.id, rest.slot, outlook.seen_until, rest.price)
     if connection.execute(sa.select(_row.key).where(_row.key == key)).first() is not None:

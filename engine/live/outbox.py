@@ -30,7 +30,7 @@ _row: Final = deliveries_table.c
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class DueDelivery:
     """A delivery that is due, with its current destination."""
 
     id: str
@@ -67,7 +67,7 @@ def post(connection: sa.Connection, running: Running, event: WebhookEvent, data:
     )
 
 
-def due(connection: sa.Connection, now: float) -> list[Parcel]:
+def due(connection: sa.Connection, now: float) -> list[DueDelivery]:
     """The deliveries to send now: the oldest of each subscription. Later ones wait for it.
 
     A subscription whose webhook was removed has none. A delivery that waits longer than the longest wait was scheduled
@@ -84,22 +84,22 @@ def due(connection: sa.Connection, now: float) -> list[Parcel]:
         .limit(_AT_ONCE)
     )
     return [
-        Parcel(r.id, r.event, r.body.encode(), r.attempts, r.webhook_url, r.webhook_secret)
+        DueDelivery(r.id, r.event, r.body.encode(), r.attempts, r.webhook_url, r.webhook_secret)
         for r in connection.execute(wanted)
     ]
 
 
-def record(connection: sa.Connection, parcel: Parcel, receipt: Receipt, now: float) -> None:
+def record(connection: sa.Connection, delivery: DueDelivery, receipt: Receipt, now: float) -> None:
     """Record the outcome of an attempt, and when to retry if it failed."""
-    again = parcel.attempts < len(WAITS) and not receipt.delivered
+    again = delivery.attempts < len(WAITS) and not receipt.delivered
     state = "delivered" if receipt.delivered else "waiting" if again else "given_up"
     connection.execute(
         sa.update(deliveries_table)
-        .where(_row.id == parcel.id)
+        .where(_row.id == delivery.id)
         .values(
             state=state,
-            attempts=parcel.attempts + 1,
-            due_at=now + (WAITS[parcel.attempts] if again else 0.0),
+            attempts=delivery.attempts + 1,
+            due_at=now + (WAITS[delivery.attempts] if again else 0.0),
             last_at=now,
             last_status=f"{state}: {receipt.note or receipt.status}"[:200],
         )

@@ -33,7 +33,7 @@ from .orders import (
     TARGET,
     ZERO,
     DueOrder,
-    State,
+    LiveOrderState,
     change,
     in_state,
     order_key,
@@ -44,7 +44,7 @@ from .orders import (
 _row: Final = resting_table.c
 _FILLED: Final = _row.filled > sa.literal_column("'0'")
 """An order with a fill, in the words of the index `ix_live_orders_filled`."""
-EVERY_STATE: Final[tuple[State, ...]] = get_args(State)
+EVERY_STATE: Final[tuple[LiveOrderState, ...]] = get_args(LiveOrderState)
 _LEAST: Final = Decimal("0.01")
 """A strategy may hold so much more than intended, as a fraction: what is left over from lots and fees."""
 _HOLDINGS: Final = sa.select(
@@ -180,7 +180,9 @@ def _unintended(connection: sa.Connection, seen: Collection[str]) -> Iterator[tu
                 yield row.id, instrument, amount, min(excess, abs(amount))
 
 
-def _bought(connection: sa.Connection, subscription_id: str, instrument: Instrument, *states: State) -> Decimal:
+def _bought(
+    connection: sa.Connection, subscription_id: str, instrument: Instrument, *states: LiveOrderState
+) -> Decimal:
     """What entries have bought that no signal reports, less what their exits sold; negative for shorts."""
     mine = sa.and_(_row.subscription_id == subscription_id, _row.symbol == instrument.symbol, _row.filled > "0")
     found = sa.select(_row.side, _row.order_id, _row.filled, _row.received).where(mine, _row.state.in_(states))

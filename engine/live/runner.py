@@ -170,27 +170,27 @@ class Runner:
     def send(self) -> None:
         """Send the due deliveries: several receivers in parallel, each in order."""
         while not self._closing.is_set():
-            parcels = self._store.read_now(lambda connection: outbox.due(connection, self._clock.now()))
-            if not parcels or not self._lease.take():
+            due = self._store.read_now(lambda connection: outbox.due(connection, self._clock.now()))
+            if not due or not self._lease.take():
                 return
-            with ThreadPoolExecutor(len(parcels)) as senders:
-                list(senders.map(self._deliver, parcels))
+            with ThreadPoolExecutor(len(due)) as senders:
+                list(senders.map(self._deliver, due))
 
-    def _deliver(self, parcel: outbox.Parcel) -> None:
+    def _deliver(self, delivery: outbox.DueDelivery) -> None:
         now = self._clock.now()
         try:
             receipt = deliver(
-                judge(parcel.url, allow_loopback=self._settings.webhooks_to_loopback),
-                delivery_id=parcel.id,
-                event=parcel.event,
-                body=parcel.body,
-                secret=parcel.secret,
+                judge(delivery.url, allow_loopback=self._settings.webhooks_to_loopback),
+                delivery_id=delivery.id,
+                event=delivery.event,
+                body=delivery.body,
+                secret=delivery.secret,
                 now=now,
                 deadline=self._settings.webhook_seconds,
             )
         except InvalidInput as error:
             receipt = Receipt(delivered=False, status=None, seconds=0.0, note=error.message)
-        self._store.write_now(lambda connection: outbox.record(connection, parcel, receipt, now))
+        self._store.write_now(lambda connection: outbox.record(connection, delivery, receipt, now))
 
     def _repeat(self, step: Callable[[], None]) -> None:
         while not self._closing.is_set():

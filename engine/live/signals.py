@@ -23,7 +23,7 @@ from .orders import DueOrder
 from .subscriptions import Running, span
 
 if TYPE_CHECKING:
-    from .decisions import Decision
+    from .decisions import LiveDecision
 
 OrderState = Literal["none", "due", "open", "placed", "skipped", "refused"]
 """`open`: placed, and not completely filled. `skipped`: a missed entry, or nothing was left to close."""
@@ -50,7 +50,7 @@ _DUE: Final = (
 )
 
 
-def fresh(connection: sa.Connection, running: Running, decisions: Iterable[Decision]) -> list[Decision]:
+def fresh(connection: sa.Connection, running: Running, decisions: Iterable[LiveDecision]) -> list[LiveDecision]:
     """The decisions that are not stored yet."""
     found = {signal_id(running, decision): decision for decision in decisions}
     if not found:
@@ -59,13 +59,17 @@ def fresh(connection: sa.Connection, running: Running, decisions: Iterable[Decis
     return [decision for name, decision in found.items() if name not in stored]
 
 
-def signal_id(running: Running, decision: Decision) -> str:
+def signal_id(running: Running, decision: LiveDecision) -> str:
     """The id of a decision's signal; the same each time it is found."""
     return f"sig_{hashlib.sha256(f'{running.id}|{decision.key}'.encode()).hexdigest()[:26]}"
 
 
 def store(
-    connection: sa.Connection, running: Running, decisions: Iterable[Decision], now: float, resting: Mapping[str, str]
+    connection: sa.Connection,
+    running: Running,
+    decisions: Iterable[LiveDecision],
+    now: float,
+    resting: Mapping[str, str],
 ) -> list[Signal]:
     """Store new decisions.
 

@@ -48,7 +48,7 @@ MISSED: Final = "the market did not fill its limit order"
 
 
 @dataclass(frozen=True, slots=True)
-class _Due:
+class _WaitingOrders:
     """The orders of signals and the resting orders that wait for something."""
 
     signals: list[DueOrder]
@@ -94,10 +94,10 @@ class Trader:
         self._all(due, self._place)
         self._each("moving", self._protect)
 
-    def _orders(self, state: orders.State) -> list[DueOrder]:
+    def _orders(self, state: orders.LiveOrderState) -> list[DueOrder]:
         return [order for order in self._waiting.now().orders if order.state == state]
 
-    def _each(self, state: orders.State, step: Callable[[DueOrder], None]) -> None:
+    def _each(self, state: orders.LiveOrderState, step: Callable[[DueOrder], None]) -> None:
         self._all(self._orders(state), step)
 
     def _all(self, wanted: Iterable[DueOrder], step: Callable[[DueOrder], None]) -> None:
@@ -239,7 +239,7 @@ class Trader:
 
         def work(connection: sa.Connection) -> None:
             for each in wishes:
-                state: orders.State = "due" if _is_target(each) else "held"
+                state: orders.LiveOrderState = "due" if _is_target(each) else "held"
                 message = f"the engine watches the price: {why}"
                 orders.change(connection, each.key, state=state, message=message, entry=None)
 
@@ -479,10 +479,10 @@ class Trader:
         return self._venues.of(order.agent_id, order.account_id)
 
 
-def _due(connection: sa.Connection) -> _Due:
+def _due(connection: sa.Connection) -> _WaitingOrders:
     waits = sa.not_(orders.COVERS_NOTHING)
     awaited = orders.in_state(connection, "cancel", "open", "held", "due", "moving", where=waits)
-    return _Due(signals.due_orders(connection), awaited)
+    return _WaitingOrders(signals.due_orders(connection), awaited)
 
 
 def _is_target(order: DueOrder) -> bool:

@@ -15,7 +15,7 @@ from api.inputs import unix
 from api.market import OhlcvRequest, OhlcvResponse, Ticker
 from api.symbols import Instrument
 from api.times import SECONDS, Clock, Timeframe, iso8601
-from engine.feeds.feed import Candles, Feed, Listing, partial_of
+from engine.feeds.feed import Candles, Feed, InstrumentListing, partial_of
 from engine.feeds.market import MarketFeed
 from engine.frame import Bars
 
@@ -128,7 +128,7 @@ def _joined(pages: list[Candles]) -> Candles:
     return replace(pages[0], time=np.concatenate([page.time for page in pages]), bars=bars)
 
 
-def tickers(feed: Feed, listed: Iterable[Listing]) -> tuple[Ticker, ...]:
+def tickers(feed: Feed, listed: Iterable[InstrumentListing]) -> tuple[Ticker, ...]:
     """Listings with price and last-day figures: live from the exchange, else from candles. Blocking."""
     wanted = tuple(listed)
     live: dict[Instrument, LivePrice] = {}
@@ -139,7 +139,7 @@ def tickers(feed: Feed, listed: Iterable[Listing]) -> tuple[Ticker, ...]:
     return tuple(_ticker(feed, listing, live.get(listing.instrument)) for listing in wanted)
 
 
-def _ticker(feed: Feed, listing: Listing, live: LivePrice | None) -> Ticker:
+def _ticker(feed: Feed, listing: InstrumentListing, live: LivePrice | None) -> Ticker:
     instrument = listing.instrument
     day = _last_day(feed, listing) if live is None else _live_day(live)
     return Ticker(
@@ -182,7 +182,7 @@ def _live_day(live: LivePrice) -> _LastDay:
     return _LastDay("exchange", live.last, int(live.at), live.change_pct, live.turnover)
 
 
-def _last_day(feed: Feed, listing: Listing) -> _LastDay:
+def _last_day(feed: Feed, listing: InstrumentListing) -> _LastDay:
     try:
         candles = feed.candles(listing.instrument, "1h", limit=DAY_BARS + 1)
     except NotFound:
@@ -200,7 +200,7 @@ def _last_day(feed: Feed, listing: Listing) -> _LastDay:
     )
 
 
-def _from_longer_bars(feed: Feed, listing: Listing) -> _LastDay:
+def _from_longer_bars(feed: Feed, listing: InstrumentListing) -> _LastDay:
     """From candles longer than an hour: the last close only."""
     for timeframe in SECONDS:
         if SECONDS[timeframe] <= SECONDS["1h"]:

@@ -10,11 +10,11 @@ from api.errors import HeyTradersError, InvalidInput, fold, show
 from api.exchanges import EXCHANGES, ExchangeId, MarketType
 from api.market import MAX_UNIVERSE, TickersRequest
 from api.symbols import Instrument, resolve
-from engine.feeds.feed import Feed, Listing
+from engine.feeds.feed import Feed, InstrumentListing
 
 MAX_THEMED: Final = 30
 
-KEYWORDS: Final[dict[str, Callable[[Sequence[Listing]], list[Listing]]]] = {
+KEYWORDS: Final[dict[str, Callable[[Sequence[InstrumentListing]], list[InstrumentListing]]]] = {
     "top30": lambda listed: list(listed[:30]),
     "top50": lambda listed: list(listed[:50]),
     "top100": lambda listed: list(listed[:100]),
@@ -24,7 +24,7 @@ KEYWORDS: Final[dict[str, Callable[[Sequence[Listing]], list[Listing]]]] = {
 """Words that stand for several symbols of an exchange, largest first."""
 
 
-def filtered(feed: Feed, request: TickersRequest) -> list[Listing]:
+def filtered(feed: Feed, request: TickersRequest) -> list[InstrumentListing]:
     """The listings that match a tickers request, largest first, before the limit.
 
     Raises:
@@ -45,14 +45,14 @@ _SHORTEST_WORD: Final = 3
 """Letters. Words up to this length, such as `the` and `by`, tell no question from another."""
 
 
-def _searched(listed: Sequence[Listing], search: str) -> list[Listing]:
+def _searched(listed: Sequence[InstrumentListing], search: str) -> list[InstrumentListing]:
     """The listings that contain every word of `search`, in any order; exact matches of the phrase come first.
 
     If no question of a prediction market has all of them, those with the most, and at least half, are found.
     """
     phrase = " ".join(search.casefold().split())
     words = re.findall(r"\w+", phrase) or [phrase]
-    found: list[tuple[bool, Listing]] = []
+    found: list[tuple[bool, InstrumentListing]] = []
     for one in listed:
         text = f"{one.instrument.symbol} {one.title or ''}".casefold()
         if phrase in text:
@@ -118,7 +118,7 @@ def _check_market_type(exchange: ExchangeId, market_type: MarketType | None) -> 
     )
 
 
-def _sectors(listing: Listing) -> tuple[str, ...]:
+def _sectors(listing: InstrumentListing) -> tuple[str, ...]:
     return () if listing.sector is None else (listing.sector,)
 
 
@@ -126,9 +126,9 @@ def _with_word(
     field: str,
     word: str,
     exchange: ExchangeId,
-    listed: Sequence[Listing],
-    words: Callable[[Listing], Iterable[str]],
-) -> list[Listing]:
+    listed: Sequence[InstrumentListing],
+    words: Callable[[InstrumentListing], Iterable[str]],
+) -> list[InstrumentListing]:
     """The listings that match `word`, ignoring case."""
     wanted = fold(word)
     carrying = [one for one in listed if any(fold(each) == wanted for each in words(one))]

@@ -33,7 +33,7 @@ USUAL_BARS: Final = 500
 MAX_BARS_IN_ALL: Final = 5_000_000
 MAX_DETAILS: Final = 40
 """The limit of additional rows, so that the answer for a large universe fits into a model's context."""
-Value = bool | float | None
+CellValue = bool | float | None
 _WORDS: Final = " and ".join((", ".join(UNIVERSE_KEYWORDS[:-1]), UNIVERSE_KEYWORDS[-1]))
 MAX_NAMED: Final = 10
 _LAST_IS_PARTIAL: Final = (
@@ -59,7 +59,7 @@ class Observation:
     partial_bars: int = 0
 
     @property
-    def value(self) -> Value:
+    def value(self) -> CellValue:
         """The value; None if it is missing or infinite."""
         return _finite(self.result.value)
 
@@ -342,7 +342,7 @@ def _note(expression: CheckedExpression, seen: Observation) -> str | None:
     return " ".join(notes) or None
 
 
-def _finite(value: Value) -> Value:
+def _finite(value: CellValue) -> CellValue:
     return value if value is not None and math.isfinite(value) else None
 
 

@@ -20,10 +20,10 @@ import numpy as np
 from api.errors import InvalidInput
 from api.research import PORTFOLIO_COLUMNS, PortfolioRequest, Rebalancing
 from engine.executor import Array, tell
-from engine.frame import Floats, Frame, Layout, Times, packed, unpacked
+from engine.frame import Floats, Frame, FrameLayout, Times, packed, unpacked
 from engine.jobs.preparation import compiled
-from engine.jobs.run import Report, loaded_frame, open_feed_at, outcome_of, run_alone, settings_of
-from engine.jobs.spec import PORTFOLIO, Outcome, Spec, World
+from engine.jobs.run import ReportRun, loaded_frame, open_feed_at, outcome_of, run_alone, settings_of
+from engine.jobs.spec import PORTFOLIO, CandleOrigin, ResultColumns, Spec
 from engine.program import AccountState, Program
 from engine.results.metrics import measure_curve, measure_trades, returns_of
 from engine.results.packing import to_bytes
@@ -168,7 +168,7 @@ def plan_portfolio(request: PortfolioRequest, specs: Sequence[Spec], now: float,
     )
 
 
-def run_portfolio(world: World, text: str, report: Report) -> Outcome:
+def run_portfolio(world: CandleOrigin, text: str, report: ReportRun) -> ResultColumns:
     """Run the portfolio in `text`.
 
     Raises:
@@ -192,13 +192,13 @@ class PortfolioTask:
     """A portfolio with its candles. `settings` are the account's, then each book's."""
 
     spec: PortfolioSpec
-    layout: Layout
+    layout: FrameLayout
     first_bar: int
     settings: tuple[SimulationSettings, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class PortfolioBars:
     """The frame of one book, on the account's time axis."""
 
     frame: Frame
@@ -215,17 +215,17 @@ class Transfer:
     amounts: tuple[float, ...]
 
 
-def run_books(shared: Mapping[str, Array], task: PortfolioTask) -> Outcome:
+def run_books(shared: Mapping[str, Array], task: PortfolioTask) -> ResultColumns:
     """Trade the books side by side and measure each book and the account."""
     spec, first_bar = task.spec, task.first_bar
     frame = unpacked(task.layout, shared)
-    books: list[Book] = []
+    books: list[PortfolioBars] = []
     warmup = 0
     for book, settings, weight in zip(spec.books, task.settings[1:], spec.weights, strict=True):
         script = compiled(book)
         read = replace(frame, bars={i: frame.bars[i] for i in dict.fromkeys((*book.instruments, *script.instruments))})
         traded = replace(frame, bars={i: frame.bars[i] for i in book.instruments})
-        books.append(Book(traded, script.program(read, first_bar), settings, weight))
+        books.append(PortfolioBars(traded, script.program(read, first_bar), settings, weight))
         warmup = max(warmup, script.warmup_bars)
     ran, transfers = trade_books(books, first_bar, boundaries(frame.time, first_bar, spec.rebalance), tell)
     whole = replace(frame, bars={i: frame.bars[i] for i in spec.account.instruments})
@@ -255,7 +255,7 @@ def boundaries(time: Times, first_bar: int, rebalance: Rebalancing) -> list[int]
 
 
 def trade_books(
-    books: Sequence[Book], first_bar: int, bars: Sequence[int], look: Callable[[float], None] | None = None
+    books: Sequence[PortfolioBars], first_bar: int, bars: Sequence[int], look: Callable[[float], None] | None = None
 ) -> tuple[list[Simulation], list[Transfer]]:
     """Trade every book, with a transfer at each of `bars`, to the end."""
     kernels = [begin(book.frame, book.program, book.settings, first_bar) for book in books]

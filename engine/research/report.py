@@ -22,7 +22,7 @@ from engine.frame import Floats, Frame
 from engine.results.metrics import YEAR, measure_curve, returns_of
 
 from .comparison import DAY, Stored, short
-from .statistics import Interval, Resampled, bootstrap_rows, trade_reshuffle
+from .statistics import BootstrapIntervals, ConfidenceInterval, bootstrap_rows, trade_reshuffle
 
 RUNS: Final = 1_000
 PART_RUNS: Final = 100
@@ -175,7 +175,7 @@ def monte_carlo(executor: Executor, work: str, returns: Floats, profits: Floats,
     executor.share("returns", returns)
     executor.share("profits", profits)
     parts = dict(executor.map(draw, [Draw(work, part, cash) for part in range(RUNS // PART_RUNS)]))
-    drawn = Resampled.of(np.concatenate([parts[part][0] for part in sorted(parts)], axis=1))
+    drawn = BootstrapIntervals.of(np.concatenate([parts[part][0] for part in sorted(parts)], axis=1))
     order = np.concatenate([parts[part][1] for part in sorted(parts)])
     return {
         "runs": RUNS,
@@ -184,7 +184,7 @@ def monte_carlo(executor: Executor, work: str, returns: Floats, profits: Floats,
             "max_drawdown": _interval(drawn.max_drawdown),
             "sharpe_ratio": _interval(drawn.sharpe_ratio),
         },
-        "trade_reshuffle": {"max_drawdown": _interval(Interval.of(order) if len(order) else None)},
+        "trade_reshuffle": {"max_drawdown": _interval(ConfidenceInterval.of(order) if len(order) else None)},
     }
 
 
@@ -197,7 +197,7 @@ def _monte_carlo(result: Stored, returns: Floats, setting: str) -> dict[str, Any
         executor.close()
 
 
-def _interval(found: Interval | None) -> dict[str, float | None] | None:
+def _interval(found: ConfidenceInterval | None) -> dict[str, float | None] | None:
     return None if found is None else {name: short(value, 4) for name, value in asdict(found).items()}
 
 

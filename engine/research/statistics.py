@@ -163,7 +163,7 @@ def depths(table: Table) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class ConfidenceInterval:
     """A figure with its central 95 % interval: `low` and `high` are the 2.5 % and 97.5 % quantiles."""
 
     low: float
@@ -171,25 +171,29 @@ class Interval:
     high: float
 
     @classmethod
-    def of(cls, values: Floats) -> Interval:
+    def of(cls, values: Floats) -> ConfidenceInterval:
         """The quantiles of a sample of n values: the k-th value is the quantile k / (n + 1)."""
         low, median, high = np.quantile(values, (0.025, 0.5, 0.975), method="weibull").tolist()
         return cls(low, median, high)
 
 
 @dataclass(frozen=True, slots=True)
-class Resampled:
+class BootstrapIntervals:
     """Intervals over many simulated histories. Return in percent, drawdown a fraction, Sharpe annualised."""
 
-    return_pct: Interval
-    max_drawdown: Interval
-    sharpe_ratio: Interval | None
+    return_pct: ConfidenceInterval
+    max_drawdown: ConfidenceInterval
+    sharpe_ratio: ConfidenceInterval | None
 
     @classmethod
-    def of(cls, drawn: Table) -> Resampled:
+    def of(cls, drawn: Table) -> BootstrapIntervals:
         """The intervals of rows of `bootstrap_rows`."""
         ratios = drawn[2][np.isfinite(drawn[2])]
-        return cls(Interval.of(drawn[0]), Interval.of(drawn[1]), Interval.of(ratios) if len(ratios) else None)
+        return cls(
+            ConfidenceInterval.of(drawn[0]),
+            ConfidenceInterval.of(drawn[1]),
+            ConfidenceInterval.of(ratios) if len(ratios) else None,
+        )
 
 
 def bootstrap_rows(returns: Floats, per_year: float, rng: np.random.Generator, runs: int) -> Table:
@@ -255,7 +259,7 @@ MIN_TRAIN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
+class WalkForwardWindows:
     """Lengths in periods. `anchored`: every training window begins at the first period."""
 
     train: int
@@ -288,7 +292,7 @@ class WalkForward:
     gap_was_cut: bool = False
 
 
-def walk_forward(table: Table, windows: Windows, objective: Objective) -> WalkForward:
+def walk_forward(table: Table, windows: WalkForwardWindows, objective: Objective) -> WalkForward:
     """Walk over a table of returns, variants by periods. Without folds if the table is too short for one."""
     folds: list[Fold] = []
     tested: list[Floats] = []

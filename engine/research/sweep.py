@@ -18,13 +18,13 @@ from api.times import iso8601
 from engine.executor import Executor, executor_for
 from engine.frame import Floats, Frame
 from engine.jobs.preparation import context_of
-from engine.jobs.run import Report, loaded_frame, open_feed_at, settings_of, unfunded
-from engine.jobs.spec import SweepOutcome, World
+from engine.jobs.run import ReportRun, loaded_frame, open_feed_at, settings_of, unfunded
+from engine.jobs.spec import CandleOrigin, SweepOutcome
 from engine.results.metrics import YEAR, measure_curve
 
 from .plan import DAY, Periods, SweepSpec, block_size, reach, variant_names
-from .statistics import Luck, Table, WalkForward, Windows, luck_of, walk_forward
-from .variants import METRICS, TOGETHER, Measured, Terms, blocks, run_block, share_of
+from .statistics import Luck, Table, WalkForward, WalkForwardWindows, luck_of, walk_forward
+from .variants import METRICS, TOGETHER, Measured, SweepTerms, blocks, run_block, share_of
 
 SHOWN: Final = ("total_return_pct", "sharpe_ratio", "max_drawdown", "num_trades", "win_rate", "profit_factor")
 CERTAIN: Final = 0.95
@@ -51,7 +51,7 @@ class Ran:
         return self.metrics[:, METRICS.index(name)]
 
 
-def run_sweep(world: World, text: str, report: Report) -> SweepOutcome:
+def run_sweep(world: CandleOrigin, text: str, report: ReportRun) -> SweepOutcome:
     """Run the sweep in `text`.
 
     Raises:
@@ -65,7 +65,7 @@ def run_sweep(world: World, text: str, report: Report) -> SweepOutcome:
     instruments, warmup = reach(spec)
     frame, first_bar = loaded_frame(feed, base, instruments, warmup)
     periods = Periods.of(frame.time[first_bar:], frame.seconds)
-    terms = Terms(
+    terms = SweepTerms(
         sweep=f"{base.variant}:{base.as_of}:{base.start}:{len(frame)}",
         script=base.script,
         context=context_of(base),
@@ -99,7 +99,7 @@ def run_sweep(world: World, text: str, report: Report) -> SweepOutcome:
 
 def run_variants(
     executor: Executor,
-    terms: Terms,
+    terms: SweepTerms,
     variants: NDArray[np.float64],
     frame: Frame,
     periods: Periods,
@@ -202,7 +202,7 @@ def _walked(spec: SweepSpec, ran: Ran, periods: Periods, warmup: int) -> WalkFor
     train = periods.days(spec.train_days) if spec.train_days else count // 2
     test = periods.days(spec.test_days) if spec.test_days else max(1, (count - train) // _FOLDS)
     wanted = math.ceil(seconds / periods.seconds)
-    windows = Windows(train, test, min(wanted, train // 2), spec.anchored)
+    windows = WalkForwardWindows(train, test, min(wanted, train // 2), spec.anchored)
     return replace(walk_forward(ran.returns, windows, spec.objective), gap_was_cut=wanted > train // 2)
 
 

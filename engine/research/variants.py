@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from api.errors import HeyTradersError
 from api.symbols import Instrument
 from engine.executor import Array
-from engine.frame import Floats, Frame, Layout, Source, packed, unpacked
+from engine.frame import Floats, Frame, FrameLayout, Source, packed, unpacked
 from engine.language.diagnostics import DslError
 from engine.language.evaluation import Evaluator
 from engine.language.graph import Graph, Node
@@ -72,7 +72,7 @@ _LOOKED_AT: Final = 131_072
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class SweepTerms:
     """The common part of all variants of a sweep.
 
     Attributes:
@@ -99,7 +99,7 @@ class Block:
     `together`: trade those that only signals open and close all at once. This pays from `TOGETHER` variants on.
     """
 
-    terms: Terms
+    terms: SweepTerms
     values: NDArray[np.float64]
     together: bool = True
 
@@ -124,37 +124,37 @@ def share_of(frame: Frame, edges: NDArray[np.int64]) -> dict[str, Array]:
 def run_block(shared: Mapping[str, Array], block: Block) -> Measured:
     """Simulate and measure each variant of a block."""
     terms = block.terms
-    workshop = _workshop(shared, terms)
+    cache = _cache(shared, terms)
     edges: NDArray[np.int64] = shared["edges"]
     found = Measured(np.full((len(block.values), len(METRICS)), np.nan), np.zeros((len(block.values), len(edges))), {})
     programs: dict[int, Program] = {}
     for row, values in enumerate(block.values.tolist()):
         try:
-            programs[row] = workshop.program(dict(zip(terms.names, values, strict=True)))
-            workshop.limit_memory()
+            programs[row] = cache.program(dict(zip(terms.names, values, strict=True)))
+            cache.limit_memory()
         except HeyTradersError as error:
             found.refused[row] = why(terms.names, values, error)
     rows = tuple(programs)
     trips, others = None, tuple(range(len(rows)))
     if block.together:
-        trips, others = simulate_signals(workshop.traded, tuple(programs.values()), terms.settings, terms.first_bar)
+        trips, others = simulate_signals(cache.traded, tuple(programs.values()), terms.settings, terms.first_bar)
     if trips is not None:
-        _measure_trips(trips, np.array(rows)[trips.order], workshop.traded, edges, found)
+        _measure_trips(trips, np.array(rows)[trips.order], cache.traded, edges, found)
     runs, alone = simulate_accounts(
-        workshop.traded, {rows[place]: programs[rows[place]] for place in others}, terms.settings, terms.first_bar
+        cache.traded, {rows[place]: programs[rows[place]] for place in others}, terms.settings, terms.first_bar
     )
     if runs is not None:
-        _measure_accounts(runs, workshop.traded, terms, edges, found)
+        _measure_accounts(runs, cache.traded, terms, edges, found)
     for row in alone:
         try:
-            simulation = simulate(workshop.traded, programs[row], terms.settings, terms.first_bar)
-            workshop.limit_memory()
+            simulation = simulate(cache.traded, programs[row], terms.settings, terms.first_bar)
+            cache.limit_memory()
         except HeyTradersError as error:
             found.refused[row] = why(terms.names, block.values[row].tolist(), error)
             continue
         found.metrics[row] = measured(simulation)
         found.returns[row] = period_returns(simulation.equity, terms.settings.initial_cash, edges)
-    workshop.tidy()
+    cache.tidy()
     return found
 
 
@@ -187,7 +187,9 @@ def _measure_trips(
     found.metrics[rows, -4:] = np.stack([held / bars, trips.fees.sum(axis=0), average, longest], axis=1)
 
 
-def _measure_accounts(runs: AccountRuns, frame: Frame, terms: Terms, edges: NDArray[np.int64], found: Measured) -> None:
+def _measure_accounts(
+    runs: AccountRuns, frame: Frame, terms: SweepTerms, edges: NDArray[np.int64], found: Measured
+) -> None:
     """The same figures for all programs that traded the universe together, each on its own account."""
     rows, cash, bars = runs.order, terms.settings.initial_cash, len(frame) - terms.first_bar
     for start in range(0, len(rows), step := max(1, _CELLS // bars)):
@@ -344,10 +346,10 @@ def _needs(parsed: Parsed) -> list[tuple[str, ...]]:
 
 
 @dataclass(slots=True)
-class _Workshop:
+class _SweepCache:
     """The cache of a process for a sweep, between blocks."""
 
-    terms: Terms
+    terms: SweepTerms
     frame: Frame
     traded: Frame
     reader: VariantReader
@@ -382,19 +384,19 @@ class _Workshop:
 _kept = threading.local()
 
 
-def _workshop(shared: Mapping[str, Array], terms: Terms) -> _Workshop:
-    """This thread's workshop for the sweep."""
-    kept: _Workshop | None = getattr(_kept, "workshop", None)
+def _cache(shared: Mapping[str, Array], terms: SweepTerms) -> _SweepCache:
+    """This thread's cache for the sweep."""
+    kept: _SweepCache | None = getattr(_kept, "cache", None)
     if kept is not None and kept.terms.sweep == terms.sweep:
         return kept
     instruments = terms.instruments
-    layout = Layout(terms.context.timeframe, instruments, terms.sources, (False,) * len(instruments))
+    layout = FrameLayout(terms.context.timeframe, instruments, terms.sources, (False,) * len(instruments))
     frame = unpacked(layout, shared)
     traded = Frame(frame.timeframe, frame.time, {i: frame.bars[i] for i in terms.context.universe})
-    _kept.workshop = made = _Workshop(terms, frame, traded, VariantReader(terms.script, terms.context))
+    _kept.cache = made = _SweepCache(terms, frame, traded, VariantReader(terms.script, terms.context))
     return made
 
 
-def blocks(terms: Terms, values: NDArray[np.float64], size: int, *, together: bool = True) -> Sequence[Block]:
+def blocks(terms: SweepTerms, values: NDArray[np.float64], size: int, *, together: bool = True) -> Sequence[Block]:
     """The variants in blocks of at most `size`, in order, because neighbours in the grid share the most."""
     return [Block(terms, values[start : start + size], together) for start in range(0, len(values), size)]

@@ -11,7 +11,7 @@ import numpy as np
 from engine.frame import Floats
 from engine.simulation.result import Simulation
 
-from .findings import Facts, Finding, counted, judge, worst_first
+from .findings import Observed, ResultFacts, counted, judge, worst_first
 from .metrics import CurveMetrics, TradeMetrics, measure_curve
 
 _LUCKY: Final = 0.95
@@ -20,7 +20,7 @@ _SHOWN: Final = 3
 
 def gather(
     simulation: Simulation, curve: CurveMetrics, traded: TradeMetrics, hold: CurveMetrics, delayed_pct: float | None
-) -> Facts:
+) -> ResultFacts:
     """The facts of a finished simulation, compared with holding and with the same run one bar later."""
     trades = simulation.trades
     pnl = trades.pnl
@@ -31,7 +31,7 @@ def gather(
     tickers = [instrument.ticker for instrument in simulation.instruments]
     which: list[int] = trades.instrument.tolist()
     reasons: list[str] = list(trades.reasons)
-    return Facts(
+    return ResultFacts(
         days=simulation.span / 86_400,
         bars=len(simulation.equity),
         num_trades=len(trades),
@@ -65,14 +65,14 @@ def gather(
     )
 
 
-def analyse(facts: Facts) -> dict[str, Any]:
+def analyse(facts: ResultFacts) -> dict[str, Any]:
     """The stored part: drivers, findings and facts."""
     return {"drivers": _drivers(facts), "findings": [asdict(each) for each in judge(facts)], "facts": asdict(facts)}
 
 
 def told(stored: dict[str, Any], luck: dict[str, Any]) -> dict[str, Any]:
     """The stored analysis with the findings of the search, and everything as text."""
-    findings = worst_first([*_about_search(luck), *(Finding(**each) for each in stored["findings"])])
+    findings = worst_first([*_about_search(luck), *(Observed(**each) for each in stored["findings"])])
     return {
         "analysis": _text(stored["drivers"], findings),
         "drivers": stored["drivers"],
@@ -81,26 +81,26 @@ def told(stored: dict[str, Any], luck: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _about_search(luck: dict[str, Any]) -> Iterable[Finding]:
+def _about_search(luck: dict[str, Any]) -> Iterable[Observed]:
     tried, deflated = luck["variants_tried"], luck.get("deflated_sharpe_ratio")
     if deflated is None:
         return
     if deflated < _LUCKY:
-        yield Finding(
+        yield Observed(
             "may_be_luck",
             "warning" if tried > 1 else "info",
             f"Deflated Sharpe ratio {deflated:.2f} after {counted(tried, 'variant')} tried on this data: "
             f"below {_LUCKY} it cannot be told from luck.",
         )
     else:
-        yield Finding(
+        yield Observed(
             "survives_search",
             "info",
             f"Deflated Sharpe ratio {deflated:.2f} after {counted(tried, 'variant')} tried on this data.",
         )
 
 
-def _drivers(facts: Facts) -> list[str]:
+def _drivers(facts: ResultFacts) -> list[str]:
     """The sources of profit and loss, the largest first."""
     if facts.num_trades == 0:
         return [f"No trade was closed; holding returned {facts.hold_return_pct:.2f} %."]
@@ -130,7 +130,7 @@ def _listed(shares: dict[str, float]) -> str:
     return shown if len(ranked) <= 2 * _SHOWN else f"{shown} and {len(ranked) - 2 * _SHOWN} more"
 
 
-def _text(drivers: Sequence[str], findings: Sequence[Finding]) -> str:
+def _text(drivers: Sequence[str], findings: Sequence[Observed]) -> str:
     doubts = [f for f in findings if f.severity != "info"]
     notes = [f for f in findings if f.severity == "info"]
     parts = ["What drove it: " + " ".join(drivers)]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Severity = Literal["info", "warning", "critical"]
+FindingSeverity = Literal["info", "warning", "critical"]
 
 FEW_TRADES: Final = 30
 VERY_FEW_TRADES: Final = 10
@@ -19,16 +19,16 @@ DEEP_DRAWDOWN: Final = -0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Observed:
     """One finding with its figures."""
 
     code: str
-    severity: Severity
+    severity: FindingSeverity
     message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class ResultFacts:
     """The facts behind the findings. Returns in percent, shares and drawdowns as fractions, money in quote currency.
 
     Attributes:
@@ -74,7 +74,7 @@ class Facts:
     parts_kept: int = 0
 
 
-def judge(facts: Facts) -> list[Finding]:
+def judge(facts: ResultFacts) -> list[Observed]:
     """Every weakness in the facts, the worst first."""
     found = [
         *_about_trades(facts),
@@ -87,7 +87,7 @@ def judge(facts: Facts) -> list[Finding]:
     return worst_first(found)
 
 
-def worst_first(found: Iterable[Finding]) -> list[Finding]:
+def worst_first(found: Iterable[Observed]) -> list[Observed]:
     """Critical findings before warnings before notes, else in the order found."""
     order = {"critical": 0, "warning": 1, "info": 2}
     return sorted(found, key=lambda finding: order[finding.severity])
@@ -98,108 +98,108 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def _about_trades(facts: Facts) -> Iterator[Finding]:
+def _about_trades(facts: ResultFacts) -> Iterator[Observed]:
     count = facts.num_trades
     if count == 0:
-        yield Finding("no_trades", "critical", "No trade was closed: the entry condition never held, or never filled.")
+        yield Observed("no_trades", "critical", "No trade was closed: the entry condition never held, or never filled.")
         return
     if count < FEW_TRADES:
-        severity: Severity = "critical" if count < VERY_FEW_TRADES else "warning"
-        yield Finding(
+        severity: FindingSeverity = "critical" if count < VERY_FEW_TRADES else "warning"
+        yield Observed(
             "few_trades",
             severity,
             f"Only {counted(count, 'trade')}: too few to tell skill from luck; aim for 30 or more.",
         )
     if count > 1 and facts.gross_profit > 0 and facts.best / facts.gross_profit > DOMINANT_SHARE:
         share = facts.best / facts.gross_profit
-        yield Finding("one_trade_dominates", "warning", f"One trade made {share:.0%} of all gains.")
+        yield Observed("one_trade_dominates", "warning", f"One trade made {share:.0%} of all gains.")
     if count > 1 and facts.net > 0 and facts.net - facts.best <= 0:
-        yield Finding("lost_without_best", "warning", "Without its best trade the strategy would have lost money.")
+        yield Observed("lost_without_best", "warning", "Without its best trade the strategy would have lost money.")
     if facts.net and abs(facts.unfinished) > DOMINANT_SHARE * abs(facts.net):
-        yield Finding(
+        yield Observed(
             "open_at_end", "warning", f"{facts.unfinished:,.2f} of the {facts.net:,.2f} made is still open at the end."
         )
 
 
-def _about_costs(facts: Facts) -> Iterator[Finding]:
+def _about_costs(facts: ResultFacts) -> Iterator[Observed]:
     if facts.num_trades == 0 or facts.costs <= 0:
         return
     gross = facts.gross_before_costs
     if 0.005 <= gross <= facts.costs:
-        yield Finding(
+        yield Observed(
             "costs_eat_profit",
             "critical",
             f"Fees and slippage of {facts.costs:,.2f} took all of the profit before costs ({gross:,.2f}).",
         )
     elif gross > facts.costs > HEAVY_COSTS * gross:
         share = facts.costs / gross
-        yield Finding("costs_eat_profit", "warning", f"Fees and slippage took {share:.0%} of the profit before costs.")
+        yield Observed("costs_eat_profit", "warning", f"Fees and slippage took {share:.0%} of the profit before costs.")
 
 
-def _about_timing(facts: Facts) -> Iterator[Finding]:
+def _about_timing(facts: ResultFacts) -> Iterator[Observed]:
     if facts.delayed_pct is not None and facts.total_return_pct > 0:
         lost = 1 - facts.delayed_pct / facts.total_return_pct
         if lost > DELAY_LOSS:
-            yield Finding(
+            yield Observed(
                 "fragile_to_delay",
                 "critical" if facts.delayed_pct <= 0 else "warning",
                 f"One bar later the return is {facts.delayed_pct:.2f} % instead of {facts.total_return_pct:.2f} %: "
                 "the edge depends on very fast execution.",
             )
     if facts.num_trades and (facts.first_half_pct > 0) != (facts.second_half_pct > 0):
-        yield Finding(
+        yield Observed(
             "halves_disagree",
             "warning",
             f"The first half returned {facts.first_half_pct:.2f} %, the second {facts.second_half_pct:.2f} %.",
         )
 
 
-def _about_risk(facts: Facts) -> Iterator[Finding]:
+def _about_risk(facts: ResultFacts) -> Iterator[Observed]:
     if facts.liquidations:
-        yield Finding(
+        yield Observed(
             "liquidated",
             "critical",
             f"{counted(facts.liquidations, 'position')} ended in liquidation: lower the leverage.",
         )
     if facts.max_drawdown < DEEP_DRAWDOWN:
-        yield Finding("deep_drawdown", "warning", f"Equity fell {-facts.max_drawdown:.0%} from its peak.")
+        yield Observed("deep_drawdown", "warning", f"Equity fell {-facts.max_drawdown:.0%} from its peak.")
     if facts.num_trades and facts.total_return_pct < facts.hold_return_pct:
-        yield Finding(
+        yield Observed(
             "worse_than_holding",
             "warning",
             f"Holding would have returned {facts.hold_return_pct:.2f} %, the strategy {facts.total_return_pct:.2f} %.",
         )
     if facts.num_trades and facts.exposure < LOW_EXPOSURE:
-        yield Finding("rarely_invested", "info", f"It held a position on {facts.exposure:.1%} of the bars only.")
+        yield Observed("rarely_invested", "info", f"It held a position on {facts.exposure:.1%} of the bars only.")
     if facts.ended_early:
-        yield Finding("ended_early", "info", f"Trading ended early: {facts.ended_early.replace('_', ' ')}.")
+        yield Observed("ended_early", "info", f"Trading ended early: {facts.ended_early.replace('_', ' ')}.")
 
 
-def _about_sizes(facts: Facts) -> Iterator[Finding]:
+def _about_sizes(facts: ResultFacts) -> Iterator[Observed]:
     """Orders that the account or the exchange did not accept as requested."""
     if facts.cut or facts.unfunded:
-        yield Finding(
+        yield Observed(
             "money_short",
             "warning",
             f"Free cash did not cover the sizes asked for: {counted(facts.cut, 'opening')} cut, "
             f"{facts.unfunded:,} skipped. Ask for smaller sizes, so that all that open together fit.",
         )
     if facts.too_small:
-        yield Finding(
+        yield Observed(
             "too_small",
             "warning",
             f"{counted(facts.too_small, 'opening')} skipped: below the lot or the smallest order of the exchange. "
             "Ask for larger sizes, or start with more money.",
         )
     if facts.volume_limited:
-        yield Finding(
+        yield Observed(
             "volume_limited",
             "warning",
             f"{counted(facts.volume_limited, 'opening')} limited to a share of the bar's volume (max_volume_share): "
             "the market does not trade as much as the strategy asks for.",
         )
     if facts.parts_kept:
-        yield Finding(
+        yield Observed(
             "parts_kept",
             "warning",
             f"{counted(facts.parts_kept, 'partial exit')} not made: the part is below the lot or the smallest order of "
@@ -207,14 +207,14 @@ def _about_sizes(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _about_data(facts: Facts) -> Iterator[Finding]:
+def _about_data(facts: ResultFacts) -> Iterator[Observed]:
     if facts.data_source in {"simulated", "mixed"}:
-        yield Finding(
+        yield Observed(
             "simulated_data",
             "warning",
             "Prices are simulated: the run shows how the strategy behaves, not that it would have earned anything.",
         )
     if facts.days < SHORT_DAYS:
-        yield Finding(
+        yield Observed(
             "short_range", "warning", f"{facts.days:.0f} days see one kind of market only; try a year or more."
         )

@@ -30,7 +30,7 @@ from api.refusals import show
 from api.symbols import resolve
 from api.times import iso8601
 from engine.frame import Floats
-from engine.store.backtests import Search, find_result, job_spec, recent_results, tried
+from engine.store.backtests import SearchRuns, find_result, job_spec, recent_results, tried
 
 from .analysis import told
 from .packing import TRADE_COLUMNS, Labels, Table, closing_times, read_curve, read_trades, trade_row
@@ -197,8 +197,8 @@ def recent(connection: sa.Connection, limit: int, agent_id: str) -> RecentRespon
     )
 
 
-def _search(row: Any) -> Search:
-    return Search(row.agent_id, row.market, row.start, row.end, row.bar_seconds, row.experiment)
+def _search(row: Any) -> SearchRuns:
+    return SearchRuns(row.agent_id, row.market, row.start, row.end, row.bar_seconds, row.experiment)
 
 
 def result_row(connection: sa.Connection, result_id: str, agent_id: str, columns: tuple[str, ...]) -> Any:

@@ -44,7 +44,7 @@ from api.backtests import (
 from api.errors import NotFound, before_any_effect
 from api.refusals import show
 from api.times import iso8601
-from engine.access import Caller
+from engine.access import ApiCaller
 from engine.engine import Engine
 from engine.jobs.preparation import check, prepare
 from engine.results import reading
@@ -53,7 +53,7 @@ from engine.store import backtests as rows
 from .binding import Route, route
 
 
-async def execute(engine: Engine, caller: Caller, request: ExecuteRequest) -> ExecuteResponse:
+async def execute(engine: Engine, caller: ApiCaller, request: ExecuteRequest) -> ExecuteResponse:
     """Check everything, then queue the job."""
     now = engine.clock.now()
     with before_any_effect("the backtest was not started"):
@@ -75,7 +75,7 @@ async def execute(engine: Engine, caller: Caller, request: ExecuteRequest) -> Ex
     )
 
 
-async def status(engine: Engine, caller: Caller, request: BacktestRequest) -> StatusResponse:
+async def status(engine: Engine, caller: ApiCaller, request: BacktestRequest) -> StatusResponse:
     """How far the job is."""
 
     def work(connection: sa.Connection) -> tuple[rows.JobRow, int | None]:
@@ -100,7 +100,7 @@ async def status(engine: Engine, caller: Caller, request: BacktestRequest) -> St
     )
 
 
-async def cancel(engine: Engine, caller: Caller, request: BacktestRequest) -> CancelResponse:
+async def cancel(engine: Engine, caller: ApiCaller, request: BacktestRequest) -> CancelResponse:
     """End the job; a job that has ended stays as it is."""
     await engine.store.read(lambda c: job_of(c, request.backtest_id, caller.identified))
     cancelled = await anyio.to_thread.run_sync(engine.jobs.cancel, request.backtest_id)
@@ -114,42 +114,42 @@ async def cancel(engine: Engine, caller: Caller, request: BacktestRequest) -> Ca
     )
 
 
-async def results(engine: Engine, caller: Caller, request: ResultRequest) -> ResultsResponse:
+async def results(engine: Engine, caller: ApiCaller, request: ResultRequest) -> ResultsResponse:
     """The verdict."""
     return await engine.store.read(lambda c: reading.results(c, request.result_id, caller.identified))
 
 
-async def metrics(engine: Engine, caller: Caller, request: ResultRequest) -> MetricsResponse:
+async def metrics(engine: Engine, caller: ApiCaller, request: ResultRequest) -> MetricsResponse:
     """Every metric."""
     return await engine.store.read(lambda c: reading.metrics(c, request.result_id, caller.identified))
 
 
-async def per_ticker(engine: Engine, caller: Caller, request: PageRequest) -> PerTickerResponse:
+async def per_ticker(engine: Engine, caller: ApiCaller, request: PageRequest) -> PerTickerResponse:
     """Each ticker's share."""
     return await engine.store.read(lambda c: reading.per_ticker(c, request, caller.identified))
 
 
-async def trades(engine: Engine, caller: Caller, request: TradesRequest) -> TradesResponse:
+async def trades(engine: Engine, caller: ApiCaller, request: TradesRequest) -> TradesResponse:
     """A page of trades."""
     return await engine.store.read(lambda c: reading.trades(c, request, caller.identified))
 
 
-async def equity(engine: Engine, caller: Caller, request: EquityRequest) -> EquityResponse:
+async def equity(engine: Engine, caller: ApiCaller, request: EquityRequest) -> EquityResponse:
     """The equity curve."""
     return await engine.store.read(lambda c: reading.equity(c, request, caller.identified))
 
 
-async def analysis(engine: Engine, caller: Caller, request: ResultRequest) -> AnalysisResponse:
+async def analysis(engine: Engine, caller: ApiCaller, request: ResultRequest) -> AnalysisResponse:
     """The reading of a result."""
     return await engine.store.read(lambda c: reading.analysis(c, request.result_id, caller.identified))
 
 
-async def recent(engine: Engine, caller: Caller, request: RecentRequest) -> RecentResponse:
+async def recent(engine: Engine, caller: ApiCaller, request: RecentRequest) -> RecentResponse:
     """The caller's newest results."""
     return await engine.store.read(lambda c: reading.recent(c, request.limit, caller.identified))
 
 
-async def script_check(engine: Engine, _caller: Caller, request: ScriptCheckRequest) -> ScriptCheckResponse:
+async def script_check(engine: Engine, _caller: ApiCaller, request: ScriptCheckRequest) -> ScriptCheckResponse:
     """Every remark on a script, and what it would do."""
     await anyio.to_thread.run_sync(engine.jobs.warm)
     return await anyio.to_thread.run_sync(check, request)

@@ -26,14 +26,14 @@ from api.errors import CODES, HTTP_STATUS, ErrorCode, HeyTradersError, InvalidIn
 from api.outputs import JsonNumber, Response, to_wire
 from api.refusals import refuse, show
 from api.times import Clock, iso8601
-from engine.access import Caller
+from engine.access import ApiCaller
 
 if TYPE_CHECKING:
     from engine.engine import Engine
 
 PREFIX: Final = "/api/v1"
 
-Handler = Callable[["Engine", Caller, RequestT], Awaitable[ResponseT]]
+Handler = Callable[["Engine", ApiCaller, RequestT], Awaitable[ResponseT]]
 Representation = Callable[[HttpRequest, ResponseT], HttpResponse | None]
 """An alternative to the envelope, for requests that ask for it; `None` for the envelope."""
 
@@ -43,7 +43,7 @@ class Route:
     """An endpoint that the engine serves."""
 
     endpoint: Endpoint[Any, Any]
-    handler: Callable[[Engine, Caller, Any], Awaitable[Response]]
+    handler: Callable[[Engine, ApiCaller, Any], Awaitable[Response]]
     represent: Callable[[HttpRequest, Any], HttpResponse | None] | None
 
 

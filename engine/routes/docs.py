@@ -27,7 +27,7 @@ from api.meta import (
     DocumentInfo,
     DocumentResponse,
 )
-from engine.access import Caller
+from engine.access import ApiCaller
 from engine.documents import SLUGS, Document, Slug
 from engine.engine import Engine
 
@@ -38,7 +38,7 @@ _CACHE: Final = "public, max-age=300"
 _WEIGHT: Final = re.compile(r"[01](\.\d{0,3})?")
 
 
-async def list_documents(engine: Engine, _caller: Caller, _request: DocsRequest) -> DocsListResponse:
+async def list_documents(engine: Engine, _caller: ApiCaller, _request: DocsRequest) -> DocsListResponse:
     """The four documents, in reading order."""
     documents = await anyio.to_thread.run_sync(lambda: [engine.library.document(slug) for slug in SLUGS])
     return DocsListResponse(documents=tuple(_info(document) for document in documents))
@@ -54,8 +54,8 @@ def _info(document: Document) -> DocumentInfo:
     )
 
 
-def _reader(slug: Slug) -> Callable[[Engine, Caller, DocsRequest], Awaitable[DocumentResponse]]:
-    async def read(engine: Engine, _caller: Caller, _request: DocsRequest) -> DocumentResponse:
+def _reader(slug: Slug) -> Callable[[Engine, ApiCaller, DocsRequest], Awaitable[DocumentResponse]]:
+    async def read(engine: Engine, _caller: ApiCaller, _request: DocsRequest) -> DocumentResponse:
         document = await anyio.to_thread.run_sync(engine.library.document, slug)
         return DocumentResponse(slug=document.slug, title=document.title, content=document.content)
 

@@ -7,68 +7,70 @@ from typing import Final
 import anyio.to_thread
 
 from api import live as api
-from engine.access import Caller
+from engine.access import ApiCaller
 from engine.engine import Engine
 
 from .binding import Route, route
 
 
-async def strategies(engine: Engine, caller: Caller, _request: api.StrategiesRequest) -> api.StrategiesResponse:
+async def strategies(engine: Engine, caller: ApiCaller, _request: api.StrategiesRequest) -> api.StrategiesResponse:
     """Strategies that can be deployed."""
     return await anyio.to_thread.run_sync(engine.live.strategies, caller)
 
 
-async def subscribe(engine: Engine, caller: Caller, request: api.SubscribeRequest) -> api.Subscription:
+async def subscribe(engine: Engine, caller: ApiCaller, request: api.SubscribeRequest) -> api.Subscription:
     """Deploy a strategy."""
     return await anyio.to_thread.run_sync(engine.live.subscribe, caller, request)
 
 
-async def subscriptions(engine: Engine, caller: Caller, request: api.SubscriptionsRequest) -> api.SubscriptionsResponse:
+async def subscriptions(
+    engine: Engine, caller: ApiCaller, request: api.SubscriptionsRequest
+) -> api.SubscriptionsResponse:
     """All subscriptions."""
     return await anyio.to_thread.run_sync(engine.live.subscriptions, caller, request)
 
 
-async def subscription(engine: Engine, caller: Caller, request: api.SubscriptionRequest) -> api.Subscription:
+async def subscription(engine: Engine, caller: ApiCaller, request: api.SubscriptionRequest) -> api.Subscription:
     """One subscription."""
     return await anyio.to_thread.run_sync(engine.live.subscription, caller, request.subscription_id)
 
 
-async def unsubscribe(engine: Engine, caller: Caller, request: api.SubscriptionRequest) -> api.Subscription:
+async def unsubscribe(engine: Engine, caller: ApiCaller, request: api.SubscriptionRequest) -> api.Subscription:
     """End a subscription."""
     return await anyio.to_thread.run_sync(engine.live.unsubscribe, caller, request.subscription_id)
 
 
-async def pause(engine: Engine, caller: Caller, request: api.SwitchRequest) -> api.Subscription:
+async def pause(engine: Engine, caller: ApiCaller, request: api.SwitchRequest) -> api.Subscription:
     """Pause a subscription."""
     return await anyio.to_thread.run_sync(engine.live.pause, caller, request)
 
 
-async def resume(engine: Engine, caller: Caller, request: api.SwitchRequest) -> api.Subscription:
+async def resume(engine: Engine, caller: ApiCaller, request: api.SwitchRequest) -> api.Subscription:
     """Resume a subscription."""
     return await anyio.to_thread.run_sync(engine.live.resume_subscription, caller, request)
 
 
-async def webhook_set(engine: Engine, caller: Caller, request: api.WebhookSetRequest) -> api.WebhookResponse:
+async def webhook_set(engine: Engine, caller: ApiCaller, request: api.WebhookSetRequest) -> api.WebhookResponse:
     """Configure a webhook."""
     return await anyio.to_thread.run_sync(engine.live.set_webhook, caller, request)
 
 
-async def webhook_remove(engine: Engine, caller: Caller, request: api.SubscriptionRequest) -> api.WebhookResponse:
+async def webhook_remove(engine: Engine, caller: ApiCaller, request: api.SubscriptionRequest) -> api.WebhookResponse:
     """Remove a webhook."""
     return await anyio.to_thread.run_sync(engine.live.remove_webhook, caller, request.subscription_id)
 
 
-async def webhook_test(engine: Engine, _caller: Caller, request: api.WebhookTestRequest) -> api.WebhookTestResponse:
+async def webhook_test(engine: Engine, _caller: ApiCaller, request: api.WebhookTestRequest) -> api.WebhookTestResponse:
     """Test a webhook."""
     return await anyio.to_thread.run_sync(engine.live.test_webhook, request)
 
 
-async def signals(engine: Engine, caller: Caller, request: api.SignalsRequest) -> api.SignalsResponse:
+async def signals(engine: Engine, caller: ApiCaller, request: api.SignalsRequest) -> api.SignalsResponse:
     """Signal history."""
     return await anyio.to_thread.run_sync(engine.live.signals, caller, request)
 
 
-async def latest(engine: Engine, caller: Caller, request: api.LatestSignalsRequest) -> api.SignalsResponse:
+async def latest(engine: Engine, caller: ApiCaller, request: api.LatestSignalsRequest) -> api.SignalsResponse:
     """New signals."""
     return await anyio.to_thread.run_sync(engine.live.latest, caller, request)
 

@@ -24,7 +24,7 @@ from api.market import (
     TickersRequest,
     TickersResponse,
 )
-from engine.access import Caller
+from engine.access import ApiCaller
 from engine.engine import Engine
 from engine.market import candles, listings, research
 
@@ -33,7 +33,7 @@ from .binding import Route, route
 T = TypeVar("T")
 
 
-async def tickers(engine: Engine, _caller: Caller, request: TickersRequest) -> TickersResponse:
+async def tickers(engine: Engine, _caller: ApiCaller, request: TickersRequest) -> TickersResponse:
     """An exchange's listings, largest first, with last-day figures."""
 
     def work() -> TickersResponse:
@@ -44,23 +44,23 @@ async def tickers(engine: Engine, _caller: Caller, request: TickersRequest) -> T
     return await _in_thread(work)
 
 
-async def ohlcv(engine: Engine, _caller: Caller, request: OhlcvRequest) -> OhlcvResponse:
+async def ohlcv(engine: Engine, _caller: ApiCaller, request: OhlcvRequest) -> OhlcvResponse:
     """Closed candles of one symbol."""
     return await _in_thread(lambda: candles.page(engine.feed, engine.clock, request))
 
 
-async def evaluate(engine: Engine, _caller: Caller, request: EvaluateRequest) -> EvaluateResponse:
+async def evaluate(engine: Engine, _caller: ApiCaller, request: EvaluateRequest) -> EvaluateResponse:
     """Expressions on one symbol."""
     now = engine.clock.now()
     return await _in_thread(lambda: research.evaluate_symbol(engine.feed, now, request))
 
 
-async def scan(engine: Engine, _caller: Caller, request: ScanRequest) -> ScanResponse:
+async def scan(engine: Engine, _caller: ApiCaller, request: ScanRequest) -> ScanResponse:
     """The symbols on which a condition holds."""
     return await _in_thread(lambda: research.scan(engine.feed, request))
 
 
-async def rank(engine: Engine, _caller: Caller, request: RankRequest) -> RankResponse:
+async def rank(engine: Engine, _caller: ApiCaller, request: RankRequest) -> RankResponse:
     """The symbols ranked by an expression."""
     return await _in_thread(lambda: research.rank(engine.feed, request))
 

@@ -28,7 +28,7 @@ from api.meta import (
     Word,
 )
 from api.times import iso8601
-from engine.access import ALL_SCOPES, Caller, Profile
+from engine.access import ALL_SCOPES, AgentProfile, ApiCaller
 from engine.engine import Engine
 from engine.language.catalogue import OperatorEntry, VariableEntry, catalogue
 from engine.language.words import looked_for
@@ -44,9 +44,9 @@ _EXCHANGE: Final = (
 _IMPORTED: Final = "Imported candles are used where there are any; all other prices are simulated. Accounts are paper."
 
 
-async def register(engine: Engine, caller: Caller, request: RegisterRequest) -> RegisterResponse:
+async def register(engine: Engine, caller: ApiCaller, request: RegisterRequest) -> RegisterResponse:
     """Create a provisional agent; its key is shown only here."""
-    profile = Profile(request.display_name, request.description, request.strategy_type, request.risk_profile)
+    profile = AgentProfile(request.display_name, request.description, request.strategy_type, request.risk_profile)
     made = await engine.access.register(profile, caller.address)
     return RegisterResponse(
         api_key=made.api_key,
@@ -57,7 +57,7 @@ async def register(engine: Engine, caller: Caller, request: RegisterRequest) -> 
     )
 
 
-async def capabilities(engine: Engine, caller: Caller, _request: CapabilitiesRequest) -> CapabilitiesResponse:
+async def capabilities(engine: Engine, caller: ApiCaller, _request: CapabilitiesRequest) -> CapabilitiesResponse:
     """The endpoints within the key's scopes, in the order of the API document."""
     from api.catalogue import ENDPOINTS
 
@@ -72,12 +72,12 @@ async def capabilities(engine: Engine, caller: Caller, _request: CapabilitiesReq
     )
 
 
-async def indicators(_engine: Engine, _caller: Caller, request: IndicatorsRequest) -> IndicatorsResponse:
+async def indicators(_engine: Engine, _caller: ApiCaller, request: IndicatorsRequest) -> IndicatorsResponse:
     """The vocabulary of the expression language, from its registry."""
     return vocabulary(request.search, request.category)
 
 
-async def health(engine: Engine, _caller: Caller, _request: HealthRequest) -> HealthResponse:
+async def health(engine: Engine, _caller: ApiCaller, _request: HealthRequest) -> HealthResponse:
     """Whether the database answers, and the source of the data."""
     database, imported = "ok", None
     try:
@@ -107,7 +107,7 @@ def _count_series(connection: sa.Connection) -> int:
     return connection.execute(sa.select(sa.func.count()).select_from(series_table)).scalar_one()
 
 
-async def _quota(engine: Engine, caller: Caller) -> dict[str, Any]:
+async def _quota(engine: Engine, caller: ApiCaller) -> dict[str, Any]:
     allowances = await engine.access.allowances(caller)
     return {a.name: {"used": a.used, "limit": a.limit, "period": a.period} for a in allowances}
 

@@ -14,14 +14,14 @@ from api.accounts import (
     ACCOUNTS_OPEN_ORDERS,
     Account,
     AccountRequest,
+    AccountsRequest,
+    AccountsResponse,
     BalancesRequest,
     BalancesResponse,
     OpenOrdersRequest,
     OpenOrdersResponse,
     Position,
 )
-from api.accounts import ListRequest as AccountsRequest
-from api.accounts import ListResponse as AccountsResponse
 from api.errors import NotFound
 from api.exchanges import USUAL_EXCHANGE
 from api.orders import (
@@ -29,14 +29,14 @@ from api.orders import (
     ORDERS_LIST,
     ORDERS_PLACE,
     CancelRequest,
-    ListRequest,
-    ListResponse,
     Order,
+    OrdersRequest,
+    OrdersResponse,
     PlacedOrder,
     PlaceRequest,
 )
 from api.symbols import Instrument
-from engine.access import Caller
+from engine.access import ApiCaller
 from engine.engine import Engine
 from engine.venues.venue import Venue
 
@@ -48,12 +48,12 @@ _PAGE: Final = 200
 Answer = TypeVar("Answer")
 
 
-async def _ask(engine: Engine, caller: Caller, account_id: str | None, ask: Callable[[Venue], Answer]) -> Answer:
+async def _ask(engine: Engine, caller: ApiCaller, account_id: str | None, ask: Callable[[Venue], Answer]) -> Answer:
     """Call the venue of an account in a thread. A cancelled request does not interrupt it."""
     return await run_sync(lambda: ask(engine.venues.of(caller.identified, account_id)))
 
 
-async def accounts(engine: Engine, caller: Caller, _request: AccountsRequest) -> AccountsResponse:
+async def accounts(engine: Engine, caller: ApiCaller, _request: AccountsRequest) -> AccountsResponse:
     """The caller's accounts, paper ones first."""
 
     def work() -> list[Account]:
@@ -62,12 +62,12 @@ async def accounts(engine: Engine, caller: Caller, _request: AccountsRequest) ->
     return AccountsResponse(accounts=await run_sync(work))
 
 
-async def account(engine: Engine, caller: Caller, request: AccountRequest) -> Account:
+async def account(engine: Engine, caller: ApiCaller, request: AccountRequest) -> Account:
     """One account."""
     return await _ask(engine, caller, request.account_id, lambda venue: venue.account(request.account_id))
 
 
-async def balances(engine: Engine, caller: Caller, request: BalancesRequest) -> BalancesResponse:
+async def balances(engine: Engine, caller: ApiCaller, request: BalancesRequest) -> BalancesResponse:
     """The holdings of an account. A position in a prediction token names its question, as the listing does."""
     return await _ask(engine, caller, request.account_id, lambda venue: _titled(engine, venue.balances(request)))
 
@@ -88,17 +88,17 @@ def _with_title(engine: Engine, position: Position) -> Position:
     return position.model_copy(update={"title": listing.title})
 
 
-async def open_orders(engine: Engine, caller: Caller, request: OpenOrdersRequest) -> OpenOrdersResponse:
+async def open_orders(engine: Engine, caller: ApiCaller, request: OpenOrdersRequest) -> OpenOrdersResponse:
     """The resting orders of an account."""
     return await _ask(engine, caller, request.account_id, lambda venue: venue.open_orders(request))
 
 
-async def place(engine: Engine, caller: Caller, request: PlaceRequest) -> PlacedOrder:
+async def place(engine: Engine, caller: ApiCaller, request: PlaceRequest) -> PlacedOrder:
     """Place an order on the account that it names."""
     return await _ask(engine, caller, request.account_id, lambda venue: venue.place(request))
 
 
-async def cancel(engine: Engine, caller: Caller, request: CancelRequest) -> Order:
+async def cancel(engine: Engine, caller: ApiCaller, request: CancelRequest) -> Order:
     """Cancel an order at any venue."""
 
     def work() -> Order:
@@ -107,10 +107,10 @@ async def cancel(engine: Engine, caller: Caller, request: CancelRequest) -> Orde
     return await run_sync(work)
 
 
-async def orders(engine: Engine, caller: Caller, request: ListRequest) -> ListResponse:
+async def orders(engine: Engine, caller: ApiCaller, request: OrdersRequest) -> OrdersResponse:
     """A page of orders, newest first, of one account or of all."""
 
-    def work() -> ListResponse:
+    def work() -> OrdersResponse:
         venues = engine.venues.all(caller.identified)
         if request.account_id is not None:
             return engine.venues.of(caller.identified, request.account_id).orders(request)
@@ -119,12 +119,12 @@ async def orders(engine: Engine, caller: Caller, request: ListRequest) -> ListRe
     return await run_sync(work)
 
 
-def _together(venues: tuple[Venue, ...], request: ListRequest) -> ListResponse:
+def _together(venues: tuple[Venue, ...], request: OrdersRequest) -> OrdersResponse:
     """A page of the orders of several venues. If one of them cannot be reached, the request fails."""
     end = request.offset + request.limit
     found = [_newest(venue, request, end) for venue in venues]
     merged = sorted((order for rows, _ in found for order in rows), key=lambda o: o.created_at or "", reverse=True)
-    return ListResponse(
+    return OrdersResponse(
         orders=merged[request.offset : end],
         total=sum(total for _, total in found),
         limit=request.limit,
@@ -132,7 +132,7 @@ def _together(venues: tuple[Venue, ...], request: ListRequest) -> ListResponse:
     )
 
 
-def _newest(venue: Venue, request: ListRequest, count: int) -> tuple[list[Order], int]:
+def _newest(venue: Venue, request: OrdersRequest, count: int) -> tuple[list[Order], int]:
     """The newest `count` orders of a venue that match, and how many match in all."""
     rows: list[Order] = []
     while True:

@@ -26,13 +26,13 @@ from api.research import (
     CorrelationRequest,
     CorrelationResponse,
     ListedJob,
-    ListRequest,
-    ListResponse,
     Picture,
     PortfolioRequest,
     PortfolioStarted,
     ReportRequest,
     ReportResponse,
+    RunsRequest,
+    RunsResponse,
     SweepIdRequest,
     SweepRequest,
     SweepResponse,
@@ -40,7 +40,7 @@ from api.research import (
 )
 from api.times import iso8601
 from engine import charts
-from engine.access import Caller
+from engine.access import ApiCaller
 from engine.charts import Chart
 from engine.charts.drawing import compared_chart, report_html, result_chart, sweep_chart
 from engine.engine import Engine
@@ -63,7 +63,7 @@ _LOOKED_AT: Final = 500
 """Newest jobs that a search reads."""
 
 
-async def sweep(engine: Engine, caller: Caller, request: SweepRequest) -> SweepStarted:
+async def sweep(engine: Engine, caller: ApiCaller, request: SweepRequest) -> SweepStarted:
     """Validate everything, estimate the cost, then queue the job."""
     now = engine.clock.now()
     agent = caller.identified
@@ -92,7 +92,7 @@ async def sweep(engine: Engine, caller: Caller, request: SweepRequest) -> SweepS
     )
 
 
-async def portfolio(engine: Engine, caller: Caller, request: PortfolioRequest) -> PortfolioStarted:
+async def portfolio(engine: Engine, caller: ApiCaller, request: PortfolioRequest) -> PortfolioStarted:
     """Several strategies, identified by their results, on one account. Each runs again on a separate book."""
     now = engine.clock.now()
     agent = caller.identified
@@ -118,7 +118,7 @@ async def portfolio(engine: Engine, caller: Caller, request: PortfolioRequest) -
     )
 
 
-async def sweep_status(engine: Engine, caller: Caller, request: SweepIdRequest) -> SweepResponse:
+async def sweep_status(engine: Engine, caller: ApiCaller, request: SweepIdRequest) -> SweepResponse:
     """The progress of the sweep, or its results."""
 
     def work(connection: sa.Connection) -> tuple[rows.JobRow, str | None]:
@@ -139,14 +139,14 @@ async def sweep_status(engine: Engine, caller: Caller, request: SweepIdRequest) 
     )
 
 
-async def listed(engine: Engine, caller: Caller, request: ListRequest) -> ListResponse:
+async def listed(engine: Engine, caller: ApiCaller, request: RunsRequest) -> RunsResponse:
     """The caller's newest backtests and sweeps."""
     states = {"any": _STATES, "open": rows.OPEN_STATES}.get(request.state, (request.state,))
     found = await engine.store.read(lambda c: rows.recent_jobs(c, caller.identified, states, _LOOKED_AT))
     return await anyio.to_thread.run_sync(_matching, found, request)
 
 
-def _matching(found: Sequence[Any], request: ListRequest) -> ListResponse:
+def _matching(found: Sequence[Any], request: RunsRequest) -> RunsResponse:
     words = (request.search or "").casefold().split()
     tag = f"#{request.tag.lstrip('#').casefold()}" if request.tag else None
     jobs: list[ListedJob] = []
@@ -172,10 +172,10 @@ def _matching(found: Sequence[Any], request: ListRequest) -> ListResponse:
                 message=row.message,
             )
         )
-    return ListResponse(jobs=jobs[: request.limit], total=len(jobs))
+    return RunsResponse(jobs=jobs[: request.limit], total=len(jobs))
 
 
-async def compare(engine: Engine, caller: Caller, request: CompareRequest) -> CompareResponse:
+async def compare(engine: Engine, caller: ApiCaller, request: CompareRequest) -> CompareResponse:
     """Results side by side, and as one portfolio."""
     results = await engine.store.read(lambda c: [Stored.read(c, i, caller.identified) for i in request.result_ids])
     made = await anyio.to_thread.run_sync(comparison.compare, results, request)
@@ -184,7 +184,7 @@ async def compare(engine: Engine, caller: Caller, request: CompareRequest) -> Co
     return made.model_copy(update={"picture": await anyio.to_thread.run_sync(_pictured, compared_chart(results))})
 
 
-async def report(engine: Engine, caller: Caller, request: ReportRequest) -> ReportResponse:
+async def report(engine: Engine, caller: ApiCaller, request: ReportRequest) -> ReportResponse:
     """Selected parts of a full report."""
     result = await engine.store.read(lambda c: Stored.read(c, request.result_id, caller.identified))
     made = await anyio.to_thread.run_sync(reported, engine.feed, engine.settings.jobs.executor, result, request)
@@ -194,7 +194,7 @@ async def report(engine: Engine, caller: Caller, request: ReportRequest) -> Repo
     return made.model_copy(update={"picture": picture})
 
 
-async def chart(engine: Engine, caller: Caller, request: ChartRequest) -> Picture:
+async def chart(engine: Engine, caller: ApiCaller, request: ChartRequest) -> Picture:
     """A picture of a result or a sweep; a line of text if pictures cannot be rendered."""
     if request.result_id.startswith("sw_"):
 
@@ -227,7 +227,7 @@ def _pictured(drawn: Chart, form: str = "png", theme: charts.Theme = "light") ->
     return Picture(alt=drawn.alt, format="svg" if form == "svg" else "png", data=data)
 
 
-async def correlation(engine: Engine, _caller: Caller, request: CorrelationRequest) -> CorrelationResponse:
+async def correlation(engine: Engine, _caller: ApiCaller, request: CorrelationRequest) -> CorrelationResponse:
     """How symbols move together."""
     return await anyio.to_thread.run_sync(correlate, engine.feed, request)
 

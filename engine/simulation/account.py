@@ -17,12 +17,12 @@ import numpy as np
 
 from api.symbols import Instrument
 from engine.frame import Floats, Frame
-from engine.program import AccountState, PositionState, Side
+from engine.program import AccountState, DirectionSign, PositionState
 from engine.trading_rules import ANY_ORDER
 
-from .market import Costs, Market
+from .market import Costs, TradedInstrument
 from .result import SizeCounts
-from .schedule import Order
+from .schedule import EntryOrder
 from .trades import CODE, ExitReason, FillReason, Fills, Trades
 
 DUST = 1e-9
@@ -33,12 +33,12 @@ CUT: Final = 0.99
 
 _ENTRY, _SIGNAL = CODE["entry"], CODE["signal"]
 
-Slot = tuple[int, int]
+PositionSlot = tuple[int, int]
 """Where a position lives: the instrument's place in the universe, and the grid cell or -1."""
 
 
 @dataclass(slots=True)
-class Position:
+class OpenPosition:
     """An open position. `stop`, `target` and `trail` are fractions, `price_target` an absolute price (grid cells).
 
     `peak` is the best price since the entry up to bar `seen`, `entries` the number of orders that built the position,
@@ -46,8 +46,8 @@ class Position:
     the extremes of the bars from the entry to bar `measured`, for scripts that read them.
     """
 
-    slot: Slot
-    side: Side
+    slot: PositionSlot
+    side: DirectionSign
     amount: float
     entry: float
     opened: int
@@ -74,7 +74,7 @@ class Position:
         """Amount, negative for a short."""
         return self.side * self.amount
 
-    def follow(self, order: Order) -> None:
+    def follow(self, order: EntryOrder) -> None:
         """Adopt the tag and the exits of the entry that has just filled."""
         self.stop, self.target, self.trail, self.tag = order.stop, order.target, order.trail, order.tag
         self.clear = -1
@@ -114,14 +114,14 @@ class Position:
         return self.entry * (1.0 + self.side * self.target)
 
 
-class Ledger:
+class SimulatedAccount:
     """Balance, open positions, and the record of fills and trades."""
 
-    def __init__(self, initial_cash: float, markets: Sequence[Market]) -> None:
+    def __init__(self, initial_cash: float, markets: Sequence[TradedInstrument]) -> None:
         self.balance = initial_cash
         self.dust = DUST * initial_cash
-        self.positions: dict[Slot, Position] = {}
-        self.order: list[Slot] = []
+        self.positions: dict[PositionSlot, OpenPosition] = {}
+        self.order: list[PositionSlot] = []
         self.funding = 0.0
         self.sizes = SizeCounts()
         self._markets = markets
@@ -133,7 +133,7 @@ class Ledger:
         self.opened: dict[int, list[int]] = {}
         self.closed: dict[int, tuple[int, float]] = {}
         self.shares: dict[int, float] = {}
-        self.entries: dict[int, Order] = {}
+        self.entries: dict[int, EntryOrder] = {}
         self.rungs: dict[int, int] = {}
 
     def equity(self, prices: Sequence[float]) -> float:
@@ -203,26 +203,26 @@ class Ledger:
                 self.funding += paid
                 position.funding += paid
 
-    def note(self, order: Order) -> None:
+    def note(self, order: EntryOrder) -> None:
         """Store the entry that made the newest fill, under the number of the fill."""
         self.entries[len(self._fills) // Fills.WIDTH - 1] = order
 
-    def follow(self, position: Position, order: Order) -> None:
+    def follow(self, position: OpenPosition, order: EntryOrder) -> None:
         """Note the entry that has just filled, and let the position adopt its tag and exits."""
         self.note(order)
         position.follow(order)
 
     def open(
         self,
-        slot: Slot,
-        side: Side,
+        slot: PositionSlot,
+        side: DirectionSign,
         amount: float,
         price: float,
         reference: float,
         bar: int,
         reason: FillReason,
         limit: float | None = None,
-    ) -> Position | None:
+    ) -> OpenPosition | None:
         """Open or add to the position in `slot` at `price`; None if the amount is too small to trade.
 
         `reference` is the price before slippage. The exchange judges an order with a `limit` by that price.
@@ -238,7 +238,7 @@ class Ledger:
         self._fills += (bar, slot[0], side, amount, price, fee, slippage, CODE[reason])
         position = self.positions.get(slot)
         if position is None:
-            position = Position(slot, side, amount, price, bar, fee, slippage, price, bar - 1)
+            position = OpenPosition(slot, side, amount, price, bar, fee, slippage, price, bar - 1)
             self.positions[slot] = position
             if slot[1] < 0:
                 self.opened.setdefault(slot[0], []).append(bar)
@@ -260,7 +260,7 @@ class Ledger:
         return position
 
     def close(
-        self, position: Position, amount: float, price: float, reference: float, bar: int, reason: ExitReason
+        self, position: OpenPosition, amount: float, price: float, reference: float, bar: int, reason: ExitReason
     ) -> None:
         """Close `amount` of a position in whole lots, at most all of it. A margined loss is capped at the margin.
 
@@ -320,14 +320,14 @@ class Ledger:
         if ruined:
             self.settle()
 
-    def _note_rung(self, slot: Slot) -> None:
+    def _note_rung(self, slot: PositionSlot) -> None:
         """Store the rung of a grid under the number of the coming fill."""
         if slot[1] >= 0:
             self.rungs[len(self._fills) // Fills.WIDTH] = slot[1]
 
     def round_trips(
         self,
-        side: Side,
+        side: DirectionSign,
         tag: str | None,
         signals: tuple[bytes, bytes],
         first: int,
@@ -401,7 +401,7 @@ FLAT = PositionState(side=0, amount=0.0, entry_price=math.nan, bars_in_position=
 
 
 def account_state(
-    ledger: Ledger, states: dict[Instrument, PositionState], marks: Sequence[float], bar: int, peak: float
+    account: SimulatedAccount, states: dict[Instrument, PositionState], marks: Sequence[float], bar: int, peak: float
 ) -> AccountState:
     """The account at the close of `bar`, valued at `marks`; `peak` is the highest equity before.
 
@@ -409,11 +409,11 @@ def account_state(
 
     Positions in grid cells belong to the grid; they count only towards the money.
     """
-    equity = ledger.equity(marks)
-    instruments = tuple(states) if ledger.order else ()
-    for slot in ledger.order:
+    equity = account.equity(marks)
+    instruments = tuple(states) if account.order else ()
+    for slot in account.order:
         if slot[1] < 0:
-            p = ledger.positions[slot]
+            p = account.positions[slot]
             states[instruments[slot[0]]] = PositionState(
                 side=p.side,
                 amount=p.amount,
@@ -423,24 +423,24 @@ def account_state(
             )
     top = max(peak, equity)
     drawdown = 100.0 * (equity / top - 1.0) if top > 0.0 else 0.0
-    return AccountState(equity=equity, cash=ledger.free(), drawdown_pct=drawdown, positions=states)
+    return AccountState(equity=equity, cash=account.free(), drawdown_pct=drawdown, positions=states)
 
 
 def with_memory(
-    state: PositionState, ledger: Ledger, k: int, bar: int, day: int, prices: tuple[Floats, Floats]
+    state: PositionState, account: SimulatedAccount, k: int, bar: int, day: int, prices: tuple[Floats, Floats]
 ) -> PositionState:
     """Further state of a ticker that a script can read at the close of `bar`: extremes since entry and past trades.
 
     `day` is the first bar of the UTC day, `prices` the ticker's highs and lows.
     """
-    opened, closed = ledger.opened.get(k, ()), ledger.closed.get(k)
+    opened, closed = account.opened.get(k, ()), account.closed.get(k)
     today = len(opened) - bisect_left(opened, day)
     if closed is None:
         closed = (bar, math.nan)
         since = math.nan
     else:
         since = float(bar - closed[0])
-    position = ledger.positions.get((k, -1))
+    position = account.positions.get((k, -1))
     top = bottom = math.nan
     if position is not None:
         begin = max(position.measured + 1, position.opened)

@@ -20,30 +20,32 @@ from engine.program import Entry, Exit, StaticProgram
 from engine.trading_rules import ANY_ORDER, ROUNDING, OrderRules
 
 from .account import DUST
-from .market import Market
-from .schedule import Order, constant_order, fires, intents
+from .market import TradedInstrument
+from .schedule import EntryOrder, constant_order, fires, intents
 from .settings import SimulationSettings
 
 Table = NDArray[np.float64]
-Bars = NDArray[np.int64]
+BarNumbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class SignalProgram:
     """One market entry with the same parameters on every bar, and the bars on which signals open and close it."""
 
-    order: Order
+    order: EntryOrder
     enter: Bools
     leave: Bools
 
 
-def signal_program(market: Market, program: StaticProgram, settings: SimulationSettings) -> SignalProgram | None:
+def signal_program(
+    market: TradedInstrument, program: StaticProgram, settings: SimulationSettings
+) -> SignalProgram | None:
     """The program in this form; None if a price, a limit or another entry can also change the position."""
     if market.exists is not None or market.resolution is not None or market.funding is not None:
         return None
     if settings.stop_loss is not None or settings.take_profit is not None:
         return None
-    opening: tuple[Order, Bools] | None = None
+    opening: tuple[EntryOrder, Bools] | None = None
     leave: Bools | None = None
     for condition, intent in intents(program):
         if isinstance(intent, Entry) and opening is None and intent.limit is None and not intent.pyramiding:
@@ -85,11 +87,11 @@ class RoundTrips:
         unfit: Programs with an entry that filled nothing; they are not among the columns.
     """
 
-    order: Bars
-    count: Bars
-    entered: Bars
-    left: Bars
-    bars_held: Bars
+    order: BarNumbers
+    count: BarNumbers
+    entered: BarNumbers
+    left: BarNumbers
+    bars_held: BarNumbers
     invested: Table
     after: Table
     units: Table
@@ -124,7 +126,7 @@ class RoundTrips:
 
 
 def round_trips(
-    market: Market, programs: Sequence[SignalProgram], settings: SimulationSettings, first_bar: int
+    market: TradedInstrument, programs: Sequence[SignalProgram], settings: SimulationSettings, first_bar: int
 ) -> RoundTrips:
     """Trade every program from its first signal to the end of the frame."""
     size, last = len(market.close), len(market.close) - 1
@@ -168,7 +170,7 @@ def round_trips(
     )
 
 
-def _events(program: SignalProgram, first_bar: int, last: int) -> Bars | list[int]:
+def _events(program: SignalProgram, first_bar: int, last: int) -> BarNumbers | list[int]:
     """The bars of the signals that act: entry, exit, entry and so on. Decisions of the last bar do not fill."""
     enter, leave = program.enter[first_bar:last], program.leave[first_bar:last]
     events = np.flatnonzero(enter | leave)
@@ -198,9 +200,9 @@ def _events_in_turn(enter: Bools, leave: Bools, first_bar: int) -> list[int]:
 
 
 class _Money:
-    """The balances of all programs, one trip at a time. Operations and their order match `Ledger`."""
+    """The balances of all programs, one trip at a time. Operations and their order match `SimulatedAccount`."""
 
-    def __init__(self, market: Market, orders: Sequence[Order], settings: SimulationSettings) -> None:
+    def __init__(self, market: TradedInstrument, orders: Sequence[EntryOrder], settings: SimulationSettings) -> None:
         self._market = market
         self._balance = np.full(len(orders), settings.initial_cash)
         self._dust = DUST * settings.initial_cash
@@ -222,7 +224,7 @@ class _Money:
             row[: len(values)] = values
         return found
 
-    def step(self, entered: Bars, left: Bars, ends: Bools) -> None:
+    def step(self, entered: BarNumbers, left: BarNumbers, ends: Bools) -> None:
         """One trip of the first programs: in at the open of `entered`, out at that of `left` or at the last close."""
         market, costs, active = self._market, self._market.costs, len(entered)
         side, balance = self._sides[:active], self._balance[:active]
@@ -269,7 +271,7 @@ class _Money:
         by_money[~told] = 0.0
         return np.where(self._weighted[:active] | self._notional[:active], by_money, values)
 
-    def _fitted(self, amount: Floats, price: Floats, bars: Bars) -> Floats:
+    def _fitted(self, amount: Floats, price: Floats, bars: BarNumbers) -> Floats:
         """The amount of an opening that the exchange fills. See `Ledger.fitted`."""
         market = self._market
         if market.most is None and market.rules is ANY_ORDER:

@@ -1,9 +1,9 @@
 """Many programs at once, each trading a whole universe on one account of its own: no Python code per trade.
 
 The programs walk through the bars together. What happens on a bar is one step for all programs and instruments. The
-order of the additions matches `Ledger`, instrument by instrument, so each program gets the same bits as in a separate
-simulation. One market entry per instrument fits, with its stop, target and trailing stop, and exits of the whole
-position. Positions are long and without leverage. Other programs run in a separate simulation.
+order of the additions matches `SimulatedAccount`, instrument by instrument, so each program gets the same bits as in a
+separate simulation. One market entry per instrument fits, with its stop, target and trailing stop, and exits of the
+whole position. Positions are long and without leverage. Other programs run in a separate simulation.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from engine.program import Entry, Exit, StaticProgram
 from engine.trading_rules import ANY_ORDER, ROUNDING
 
 from .account import DUST
-from .market import Market
-from .schedule import Order, constant_order, fires, intents
+from .market import TradedInstrument
+from .schedule import EntryOrder, constant_order, fires, intents
 from .settings import SimulationSettings
 
 Table = NDArray[np.float64]
@@ -38,14 +38,14 @@ class UniverseProgram:
     An instrument without an entry has None in `orders` and empty signals. `most` is the highest number of positions.
     """
 
-    orders: tuple[Order | None, ...]
+    orders: tuple[EntryOrder | None, ...]
     enter: tuple[Bools | None, ...]
     leave: tuple[Bools | None, ...]
     most: int | None
 
 
 def universe_program(
-    markets: Sequence[Market], program: StaticProgram, settings: SimulationSettings
+    markets: Sequence[TradedInstrument], program: StaticProgram, settings: SimulationSettings
 ) -> UniverseProgram | None:
     """The program in this form; None if it does not fit."""
     if settings.stop_loss is not None or settings.take_profit is not None or settings.leverage != 1.0:
@@ -53,7 +53,7 @@ def universe_program(
     if any(market.resolution is not None or market.funding is not None for market in markets):
         return None
     places = {market.instrument: k for k, market in enumerate(markets)}
-    orders: list[Order | None] = [None] * len(markets)
+    orders: list[EntryOrder | None] = [None] * len(markets)
     enter: list[Bools | None] = [None] * len(markets)
     leave: list[Bools | None] = [None] * len(markets)
     entered = left = -1
@@ -104,7 +104,10 @@ class AccountRuns:
 
 
 def trade_together(
-    markets: Sequence[Market], programs: Sequence[UniverseProgram], settings: SimulationSettings, first_bar: int
+    markets: Sequence[TradedInstrument],
+    programs: Sequence[UniverseProgram],
+    settings: SimulationSettings,
+    first_bar: int,
 ) -> AccountRuns:
     """Trade every program from the first bar to the end of the frame."""
     accounts = _Accounts(markets, programs, settings, first_bar)
@@ -115,7 +118,7 @@ def trade_together(
 
 
 def _signals(
-    markets: Sequence[Market], programs: Sequence[UniverseProgram], first_bar: int
+    markets: Sequence[TradedInstrument], programs: Sequence[UniverseProgram], first_bar: int
 ) -> Iterator[tuple[int, Bools, Bools]]:
     """Each bar with its entry and exit signals, instruments by programs."""
     size, shape = len(markets[0].close), (len(markets), len(programs))
@@ -139,7 +142,7 @@ class _Accounts:
 
     def __init__(
         self,
-        markets: Sequence[Market],
+        markets: Sequence[TradedInstrument],
         programs: Sequence[UniverseProgram],
         settings: SimulationSettings,
         first_bar: int,

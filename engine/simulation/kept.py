@@ -15,14 +15,14 @@ from typing import Any, Final, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from engine.program import Side
+from engine.program import DirectionSign
 
-from .account import Ledger, Position
-from .market import Costs, Market
-from .pending import Book, Cell, Close, Open, Place, Target
+from .account import OpenPosition, SimulatedAccount
+from .market import Costs, TradedInstrument
+from .pending import Cell, PendingClose, PendingEntry, PendingOrders, PlaceGrid, TargetWeight
 from .result import EndedEarly
 from .rules import amount_for, limit_fill
-from .schedule import Order
+from .schedule import EntryOrder
 from .trades import ExitReason
 
 VERSION: Final = 2
@@ -40,8 +40,8 @@ class KernelState:
         peak: The highest equity so far.
         positions: Their `opened` and `seen` count from that bar: 0 is the bar, -1 the one before.
         waiting: Market orders for the next open.
-        resting, new, cells, grids, numbers: See `Book`.
-        opened, closed: See `Ledger`; bars counted as above, entries of the last day only.
+        resting, new, cells, grids, numbers: See `PendingOrders`.
+        opened, closed: See `SimulatedAccount`; bars counted as above, entries of the last day only.
         funding: Paid on perpetual positions so far, money; negative if received.
     """
 
@@ -51,12 +51,12 @@ class KernelState:
     equity: float
     peak: float
     ending: EndedEarly | None
-    positions: tuple[Position, ...]
-    waiting: tuple[Close | Open | Target | Place, ...]
-    resting: dict[int, list[Order]]
+    positions: tuple[OpenPosition, ...]
+    waiting: tuple[PendingClose | PendingEntry | TargetWeight | PlaceGrid, ...]
+    resting: dict[int, list[EntryOrder]]
     new: tuple[int, ...]
     cells: dict[int, list[Cell]]
-    grids: dict[int, Place]
+    grids: dict[int, PlaceGrid]
     numbers: list[int]
     opened: dict[int, list[int]]
     closed: dict[int, tuple[int, float]]
@@ -107,7 +107,7 @@ def _adapter() -> TypeAdapter[KernelState]:
 @cache
 def shape() -> str:
     """All stored fields, so that a new field is never read from an old state."""
-    kinds: tuple[type[Any], ...] = (Position, Order, Cell, Close, Open, Target, Place)
+    kinds: tuple[type[Any], ...] = (OpenPosition, EntryOrder, Cell, PendingClose, PendingEntry, TargetWeight, PlaceGrid)
     parts = [f"{kind.__name__}({','.join(kind.__annotations__)})" for kind in kinds]
     return f"{VERSION}:{';'.join(parts)}"
 
@@ -127,7 +127,7 @@ class RestingEntry:
 
     k: int
     cell: int
-    side: Side
+    side: DirectionSign
     amount: float
     price: float
     stop: float | None
@@ -150,17 +150,19 @@ class RestingExits:
 
     k: int
     cell: int
-    side: Side
+    side: DirectionSign
     amount: float
     stop: float | None
     reason: ExitReason
     target: float | None
 
 
-Resting = RestingEntry | RestingExits
+RestingOrders = RestingEntry | RestingExits
 
 
-def resting_orders(markets: Sequence[Market], ledger: Ledger, book: Book, prices: Sequence[float]) -> Iterator[Resting]:
+def resting_orders(
+    markets: Sequence[TradedInstrument], account: SimulatedAccount, book: PendingOrders, prices: Sequence[float]
+) -> Iterator[RestingOrders]:
     """The orders in the market after a bar's open: exits of positions, rungs of grids, limit entries.
 
     Entries that the exchange would reject, or that the remaining money cannot pay for, are left out.
@@ -168,9 +170,9 @@ def resting_orders(markets: Sequence[Market], ledger: Ledger, book: Book, prices
     Args:
         prices: Of each instrument at that open. They value the equity from which sizes are computed.
     """
-    equity = ledger.equity(prices)
-    for slot in ledger.order:
-        position, costs = ledger.positions[slot], markets[slot[0]].costs
+    equity = account.equity(prices)
+    for slot in account.order:
+        position, costs = account.positions[slot], markets[slot[0]].costs
         level, reason = position.guard(costs)
         goal = position.goal()
         yield RestingExits(
@@ -187,7 +189,7 @@ def resting_orders(markets: Sequence[Market], ledger: Ledger, book: Book, prices
             if cell.armed:
                 yield from _affordable(
                     markets[k],
-                    ledger,
+                    account,
                     RestingEntry(k, cell.number, 1, cell.amount, cell.buy, None, cell.sell, fixed=True),
                     prices[k],
                 )
@@ -201,21 +203,26 @@ def resting_orders(markets: Sequence[Market], ledger: Ledger, book: Book, prices
             stop, target = _exits_of(order, expected, costs)
             fixed = order.kind in ("notional", "amount")
             yield from _affordable(
-                markets[k], ledger, RestingEntry(k, -1, order.side, amount, price, stop, target, fixed=fixed), prices[k]
+                markets[k],
+                account,
+                RestingEntry(k, -1, order.side, amount, price, stop, target, fixed=fixed),
+                prices[k],
             )
 
 
-def _affordable(market: Market, ledger: Ledger, entry: RestingEntry, last: float) -> Iterator[RestingEntry]:
+def _affordable(
+    market: TradedInstrument, account: SimulatedAccount, entry: RestingEntry, last: float
+) -> Iterator[RestingEntry]:
     price = entry.price if entry.side > 0 else max(entry.price, last)
     cost = entry.amount * market.costs.unit_cost(price)
-    free = ledger.free()
+    free = account.free()
     amount = entry.amount * min(max(free / cost, 0.0), 1.0) if cost > 0.0 else 0.0
     amount = market.rules.whole_lots(amount)
-    if amount * entry.price >= ledger.dust and market.rules.takes(amount, entry.price):
+    if amount * entry.price >= account.dust and market.rules.takes(amount, entry.price):
         yield replace(entry, amount=amount)
 
 
-def _exits_of(order: Order, price: float, costs: Costs) -> tuple[float | None, float | None]:
+def _exits_of(order: EntryOrder, price: float, costs: Costs) -> tuple[float | None, float | None]:
     """Stop and target of the position that a limit order opens at `price` from flat."""
     fractions = [f for f in (order.stop, order.trail) if f is not None]
     stop = price * (1.0 - order.side * min(fractions)) if fractions else None

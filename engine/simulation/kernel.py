@@ -11,20 +11,20 @@ import numpy as np
 
 from api.errors import InvalidInput, NotFound
 from engine.frame import Bools, Frame
-from engine.program import Entry, Intent, Program, Rebalance, StaticProgram, Value
+from engine.program import Entry, ParameterValue, Program, Rebalance, SignalIntent, StaticProgram
 
 from .batch import RoundTrips, SignalProgram, round_trips, signal_program
 from .batch_account import AccountRuns, UniverseProgram, trade_together, universe_program
-from .kept import KernelState, Resting
-from .market import Market, prepare
+from .kept import KernelState, RestingOrders
+from .market import TradedInstrument, prepare
 from .portfolio import PortfolioKernel
 from .result import Simulation
-from .schedule import Asked, Decider, Order, Schedule, intents
+from .schedule import CalledProgram, Decider, EntryOrder, Schedule, intents
 from .segment import SegmentKernel, takes
 from .settings import SimulationSettings
 from .trades import Fills
 
-Report = Callable[[float], None]
+ReportShare = Callable[[float], None]
 
 FEW: Final = 64
 """Programs times instruments below which a simulation each is faster than all bars of all programs together."""
@@ -35,7 +35,7 @@ def simulate(
     program: Program,
     settings: SimulationSettings,
     first_bar: int = 0,
-    report: Report | None = None,
+    report: ReportShare | None = None,
 ) -> Simulation:
     """Trade `program` over `frame`.
 
@@ -149,10 +149,10 @@ class Advance:
     state: KernelState
     fills: Fills
     shares: dict[int, float]
-    entries: dict[int, Order]
+    entries: dict[int, EntryOrder]
     rungs: dict[int, int]
     equity: list[float]
-    resting: tuple[Resting, ...]
+    resting: tuple[RestingOrders, ...]
 
 
 def advance(
@@ -176,11 +176,11 @@ def advance(
     return Advance(state, fills, kernel.shares(), kernel.entries(), kernel.rungs(), kernel.equity(), resting)
 
 
-def _decider(frame: Frame, program: Program, markets: Sequence[Market], first_bar: int) -> Decider:
+def _decider(frame: Frame, program: Program, markets: Sequence[TradedInstrument], first_bar: int) -> Decider:
     if isinstance(program, tuple):
         _check_program(frame, program)
         return Schedule(program, markets, first_bar)
-    return Asked(program, markets, lambda intent: _check_both(frame, intent))
+    return CalledProgram(program, markets, lambda intent: _check_both(frame, intent))
 
 
 def _check(frame: Frame, settings: SimulationSettings, first_bar: int) -> None:
@@ -212,12 +212,12 @@ _MOST: Final = {"stop_loss": 0.9999, "trailing_stop": 0.9999, "take_profit": 100
 """The highest fractions of the entry price, as the language has them for constants."""
 
 
-def _check_both(frame: Frame, intent: Intent) -> None:
+def _check_both(frame: Frame, intent: SignalIntent) -> None:
     check_intent(frame, intent)
     check_fractions(intent)
 
 
-def check_fractions(intent: Intent, condition: Bools | None = None) -> None:
+def check_fractions(intent: SignalIntent, condition: Bools | None = None) -> None:
     """Refuse an entry whose stop or target is not a fraction of the entry price on a bar on which it fires.
 
     Raises:
@@ -228,7 +228,7 @@ def check_fractions(intent: Intent, condition: Bools | None = None) -> None:
     if intent.stop_loss is None and intent.take_profit is None and intent.trailing_stop is None:
         return
     for name, most in _MOST.items():
-        value: Value | None = getattr(intent, name)
+        value: ParameterValue | None = getattr(intent, name)
         if value is None:
             continue
         if isinstance(value, np.ndarray):
@@ -244,7 +244,7 @@ def check_fractions(intent: Intent, condition: Bools | None = None) -> None:
             )
 
 
-def check_intent(frame: Frame, intent: Intent) -> None:
+def check_intent(frame: Frame, intent: SignalIntent) -> None:
     """Refuse an intent for an instrument outside the frame, and a short where shorts cannot be opened.
 
     Raises:

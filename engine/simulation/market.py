@@ -13,7 +13,7 @@ import numpy as np
 from api.exchanges import MarketType
 from api.symbols import Instrument
 from engine.frame import Bars, Bools, Floats, Frame
-from engine.program import Side
+from engine.program import DirectionSign
 from engine.trading_rules import ANY_ORDER, OrderRules, liquidation_value
 
 from .settings import SimulationSettings
@@ -42,15 +42,15 @@ class Costs:
         s = settings
         return _costs(instrument.market_type, s.fee, s.slippage, s.leverage, s.maintenance_margin)
 
-    def entry_price(self, side: Side, reference: float) -> float:
+    def entry_price(self, side: DirectionSign, reference: float) -> float:
         """The price that a market order opening on `side` pays at `reference`."""
         return min(reference * self.up, self.cap) if side > 0 else reference * self.down
 
-    def exit_price(self, side: Side, reference: float) -> float:
+    def exit_price(self, side: DirectionSign, reference: float) -> float:
         """The price that a market or stop order closing a position on `side` gets at `reference`."""
         return reference * self.down if side > 0 else min(reference * self.up, self.cap)
 
-    def factors(self, side: Side) -> tuple[float, float]:
+    def factors(self, side: DirectionSign) -> tuple[float, float]:
         """What a reference price is multiplied by when a market order opens a position on `side`, and when one closes
         it. The result is at most `cap`."""
         return (self.up, self.down) if side > 0 else (self.down, self.up)
@@ -59,11 +59,11 @@ class Costs:
         """Margin plus fee of one unit opened at `price`."""
         return price * (self.inverse_leverage + self.fee)
 
-    def can_liquidate(self, side: Side) -> bool:
+    def can_liquidate(self, side: DirectionSign) -> bool:
         """Whether a position on `side` can lose more than its margin."""
         return self.margined and (self.leverage > 1.0 or side < 0)
 
-    def liquidation_price(self, side: Side, entry: float) -> float:
+    def liquidation_price(self, side: DirectionSign, entry: float) -> float:
         """The price at which equity equals the maintenance margin; infinitely far where that cannot happen."""
         if not self.can_liquidate(side):
             return -math.inf if side > 0 else math.inf
@@ -84,7 +84,7 @@ def _costs(market_type: MarketType, fee: float, slippage: float, leverage: float
     )
 
 
-class Market(NamedTuple):
+class TradedInstrument(NamedTuple):
     """One instrument as the kernel trades it.
 
     `mark` is the close, carried over bars that are missing (0 before the first, when no position is possible). `exists`
@@ -112,12 +112,12 @@ class Market(NamedTuple):
         return self.exists is None or bool(self.exists[bar])
 
 
-def prepare(frame: Frame, settings: SimulationSettings) -> tuple[Market, ...]:
+def prepare(frame: Frame, settings: SimulationSettings) -> tuple[TradedInstrument, ...]:
     """The frame's instruments in order."""
     return tuple(_prepare(frame, instrument, bars, settings) for instrument, bars in frame.bars.items())
 
 
-def _prepare(frame: Frame, instrument: Instrument, bars: Bars, settings: SimulationSettings) -> Market:
+def _prepare(frame: Frame, instrument: Instrument, bars: Bars, settings: SimulationSettings) -> TradedInstrument:
     costs = Costs.of(instrument, settings)
     close = bars.close
     missing = np.isnan(close)
@@ -127,7 +127,7 @@ def _prepare(frame: Frame, instrument: Instrument, bars: Bars, settings: Simulat
         close[resolution] = 1.0 if close[resolution] >= 0.5 else 0.0
         missing[resolution + 1 :] = True
     gaps, rates = np.count_nonzero(missing) > 0, settings.funding.get(instrument)
-    return Market(
+    return TradedInstrument(
         instrument,
         costs,
         bars.open,

@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.program import Entry, Exit, Grid, Rebalance, Side, SizeKind
+from engine.program import DirectionSign, Entry, Exit, Grid, Rebalance, SizeKind
 
-from .account import Ledger
-from .market import Market
+from .account import SimulatedAccount
+from .market import TradedInstrument
 from .rules import amount_for
-from .schedule import Decision, Order, at, order_at
+from .schedule import EntryOrder, FiredIntent, at, order_at
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class PendingClose:
     """Close a fraction of the position in an instrument."""
 
     k: int
-    side: Side | None
+    side: DirectionSign | None
     fraction: float
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class PendingEntry:
     """A market entry."""
 
     k: int
-    order: Order
+    order: EntryOrder
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetWeight:
     """Trade the difference to a target weight of equity."""
 
     k: int
@@ -40,7 +40,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PlaceGrid:
     """Place a grid; `key` tells whether a later one is the same."""
 
     k: int
@@ -55,14 +55,14 @@ class Place:
         return (self.prices, self.kind, self.value)
 
 
-Waiting = Close | Open | Target | Place
+PendingOrder = PendingClose | PendingEntry | TargetWeight | PlaceGrid
 
 
 @dataclass(slots=True)
 class Cell:
     """A rung of a grid: buys at `buy`, sells at `sell`. `armed` while the buy order rests below the market.
 
-    `number` is its index among the ledger's slots; no two grids of an instrument share one.
+    `number` is its index among the account's slots; no two grids of an instrument share one.
     """
 
     number: int
@@ -73,45 +73,45 @@ class Cell:
     tag: str | None
 
 
-class Book:
+class PendingOrders:
     """All unfilled orders, by instrument. `new` holds the instruments whose limit entries have not met an open yet."""
 
-    def __init__(self, markets: Sequence[Market]) -> None:
-        self.waiting: list[Waiting] = []
-        self.resting: dict[int, list[Order]] = {}
+    def __init__(self, markets: Sequence[TradedInstrument]) -> None:
+        self.waiting: list[PendingOrder] = []
+        self.resting: dict[int, list[EntryOrder]] = {}
         self.new: set[int] = set()
         self.cells: dict[int, list[Cell]] = {}
-        self.grids: dict[int, Place] = {}
+        self.grids: dict[int, PlaceGrid] = {}
         self.numbers = [0] * len(markets)
         self._markets = markets
         self._complete = all(m.exists is None and m.resolution is None for m in markets)
 
-    def decide(self, decisions: Sequence[Decision], bar: int, ledger: Ledger) -> None:
+    def decide(self, decisions: Sequence[FiredIntent], bar: int, account: SimulatedAccount) -> None:
         """Turn the decisions at the close of `bar` into orders.
 
         All decisions are judged against the positions at that close. The first entry or rebalance of an instrument on a
         bar decides: later ones in the other direction, or of the other kind, are ignored. An intent replaces the
         instrument's resting entries.
         """
-        entries: dict[int, list[Order]] = {}
+        entries: dict[int, list[EntryOrder]] = {}
         rebalanced: set[int] = set()
         for decision in decisions:
             k, intent = decision.k, decision.intent
             if not self._complete and not self._trades(k, bar):
                 continue
             if isinstance(intent, Exit):
-                self._leave(k, intent, bar, ledger, fresh=k in entries)
+                self._leave(k, intent, bar, account, fresh=k in entries)
             elif isinstance(intent, Entry):
                 if k not in rebalanced:
-                    self._enter(k, decision.order or order_at(intent, bar), ledger, entries)
+                    self._enter(k, decision.order or order_at(intent, bar), account, entries)
             elif isinstance(intent, Rebalance):
                 if k not in rebalanced and not entries.get(k):
                     rebalanced.add(k)
-                    self._weigh(k, intent, bar, ledger)
+                    self._weigh(k, intent, bar, account)
             elif isinstance(intent, Grid):
                 self._lay(k, intent, bar)
             else:
-                position = ledger.positions.get((k, -1))
+                position = account.positions.get((k, -1))
                 if position is not None:
                     position.move_stop(at(intent.price, bar))
 
@@ -120,27 +120,29 @@ class Book:
         market = self._markets[k]
         return market.has(bar) and (market.resolution is None or bar < market.resolution)
 
-    def _weigh(self, k: int, intent: Rebalance, bar: int, ledger: Ledger) -> None:
+    def _weigh(self, k: int, intent: Rebalance, bar: int, account: SimulatedAccount) -> None:
         self.resting.pop(k, None)
         weight = at(intent.weight, bar)
-        if weight != 0.0 or (k, -1) in ledger.positions:
-            self.waiting.append(Target(k, weight, intent.tag))
+        if weight != 0.0 or (k, -1) in account.positions:
+            self.waiting.append(TargetWeight(k, weight, intent.tag))
 
-    def _enter(self, k: int, order: Order, ledger: Ledger, entries: dict[int, list[Order]]) -> None:
+    def _enter(
+        self, k: int, order: EntryOrder, account: SimulatedAccount, entries: dict[int, list[EntryOrder]]
+    ) -> None:
         fired = entries.get(k, ())
         if fired and fired[0].side != order.side:
             return
-        position = ledger.positions.get((k, -1))
+        position = account.positions.get((k, -1))
         have = len(fired) + (position.entries if position is not None and position.side == order.side else 0)
         if have > 0 and have > order.pyramiding:
             return
-        if position is None and order.most is not None and len(self._taken(ledger) - {k}) >= order.most:
+        if position is None and order.most is not None and len(self._taken(account) - {k}) >= order.most:
             return
         if not fired:
             self.resting.pop(k, None)
         entries.setdefault(k, []).append(order)
         if order.limit is None:
-            self.waiting.append(Open(k, order))
+            self.waiting.append(PendingEntry(k, order))
         else:
             self.resting.setdefault(k, []).append(order)
             self.new.add(k)
@@ -153,14 +155,14 @@ class Book:
             for order in self.resting[k]
         ]
 
-    def _taken(self, ledger: Ledger) -> set[int]:
+    def _taken(self, account: SimulatedAccount) -> set[int]:
         """The instruments that have a position or an order to open one."""
-        waiting = {w.k for w in self.waiting if isinstance(w, Open)}
-        return {k for k, cell in ledger.positions if cell < 0} | waiting | set(self.resting)
+        waiting = {w.k for w in self.waiting if isinstance(w, PendingEntry)}
+        return {k for k, cell in account.positions if cell < 0} | waiting | set(self.resting)
 
-    def _leave(self, k: int, intent: Exit, bar: int, ledger: Ledger, *, fresh: bool) -> None:
+    def _leave(self, k: int, intent: Exit, bar: int, account: SimulatedAccount, *, fresh: bool) -> None:
         fraction = at(intent.fraction, bar)
-        position = ledger.positions.get((k, -1))
+        position = account.positions.get((k, -1))
         if intent.once is not None and position is not None:
             if intent.once in position.done:
                 return
@@ -170,20 +172,20 @@ class Book:
             del self.resting[k]
         if k in self.grids and fraction >= 1.0 and intent.side in (None, 1):
             self.drop_grid(k)
-        if (k, -1) in ledger.positions or self.numbers[k]:
-            self.waiting.append(Close(k, intent.side, fraction))
+        if (k, -1) in account.positions or self.numbers[k]:
+            self.waiting.append(PendingClose(k, intent.side, fraction))
 
     def _lay(self, k: int, grid: Grid, bar: int) -> None:
         prices = _rungs(at(grid.lower, bar), at(grid.upper, bar), grid)
-        place = Place(k, prices, grid.size.kind, at(grid.size.value, bar), grid.tag)
+        place = PlaceGrid(k, prices, grid.size.kind, at(grid.size.value, bar), grid.tag)
         known = self.grids.get(k)
         if len(prices) > 1 and (known is None or known.key != place.key):
             self.grids[k] = place
             self.cells.pop(k, None)
-            self.waiting = [w for w in self.waiting if not (isinstance(w, Place) and w.k == k)]
+            self.waiting = [w for w in self.waiting if not (isinstance(w, PlaceGrid) and w.k == k)]
             self.waiting.append(place)
 
-    def rest(self, place: Place, amounts: Sequence[float], price: float) -> None:
+    def rest(self, place: PlaceGrid, amounts: Sequence[float], price: float) -> None:
         """Put a grid's orders into the market at `price`: rungs below it are armed."""
         first = self.numbers[place.k]
         self.numbers[place.k] += len(amounts)
@@ -196,7 +198,7 @@ class Book:
         """Take the resting orders of a grid out of the market."""
         self.grids.pop(k, None)
         self.cells.pop(k, None)
-        self.waiting = [w for w in self.waiting if not (isinstance(w, Place) and w.k == k)]
+        self.waiting = [w for w in self.waiting if not (isinstance(w, PlaceGrid) and w.k == k)]
 
     def drop(self, k: int) -> None:
         """Forget every order for an instrument."""
@@ -204,7 +206,7 @@ class Book:
         self.resting.pop(k, None)
         self.waiting = [w for w in self.waiting if w.k != k]
 
-    def due(self, bar: int) -> list[Waiting]:
+    def due(self, bar: int) -> list[PendingOrder]:
         """Remove and return the orders whose instrument trades on `bar`."""
         if self._complete:
             due, self.waiting = self.waiting, []

@@ -15,17 +15,17 @@ import numpy as np
 from engine.frame import Frame
 from engine.program import AccountState
 
-from .account import FLAT, Ledger, Position, account_state, with_memory
+from .account import FLAT, OpenPosition, SimulatedAccount, account_state, with_memory
 from .bar import Session
-from .kept import DAY, KernelState, Resting, resting_orders, shape
-from .lookout import Lookout, see
-from .market import Market
-from .pending import Book
+from .kept import DAY, KernelState, RestingOrders, resting_orders, shape
+from .market import TradedInstrument
+from .pending import PendingOrders
 from .result import EndedEarly, Simulation
-from .rules import Limits
-from .schedule import Decider, Order
+from .rules import MoneyBounds
+from .schedule import Decider, EntryOrder
 from .settings import SimulationSettings
 from .trades import Fills
+from .trigger_scan import TriggerScan, see
 
 
 class PortfolioKernel:
@@ -34,7 +34,7 @@ class PortfolioKernel:
     def __init__(
         self,
         frame: Frame,
-        markets: Sequence[Market],
+        markets: Sequence[TradedInstrument],
         decider: Decider,
         settings: SimulationSettings,
         first_bar: int,
@@ -42,11 +42,11 @@ class PortfolioKernel:
     ) -> None:
         self._frame, self._markets, self._settings, self._first = frame, markets, settings, first_bar
         self._decider = decider
-        self._ledger = Ledger(settings.initial_cash, markets)
-        self._book = Book(markets)
-        self._session = Session(markets, self._ledger, self._book)
-        self._limits = Limits.of(settings)
-        self._lookout = Lookout(markets, self._ledger, self._book, len(frame))
+        self._account = SimulatedAccount(settings.initial_cash, markets)
+        self._book = PendingOrders(markets)
+        self._session = Session(markets, self._account, self._book)
+        self._limits = MoneyBounds.of(settings)
+        self._triggers = TriggerScan(markets, self._account, self._book, len(frame))
         self._report = report
         self._ending: EndedEarly | None = None
         self._size = len(frame)
@@ -77,11 +77,11 @@ class PortfolioKernel:
 
     def worth(self, bar: int) -> float:
         """Cash and positions, valued at the close before `bar`, where the run has stopped."""
-        return self._ledger.equity(self._marks(bar - 1))
+        return self._account.equity(self._marks(bar - 1))
 
     def free(self) -> float:
         """Free cash."""
-        return self._ledger.free()
+        return self._account.free()
 
     def move_money(self, bar: int, amount: float) -> None:
         """Add money before `bar`, or withdraw it if negative. The drawdown that scripts read does not change.
@@ -90,11 +90,11 @@ class PortfolioKernel:
         """
         before = self.worth(bar)
         self._peak_to(bar)
-        self._ledger.balance += amount
+        self._account.balance += amount
         if before > 0.0:
             self._peak *= (before + amount) / before
 
-    def advance(self, before: KernelState | None) -> tuple[KernelState, Fills, tuple[Resting, ...]]:
+    def advance(self, before: KernelState | None) -> tuple[KernelState, Fills, tuple[RestingOrders, ...]]:
         """Trade all bars but the last, which takes the place of the next one.
 
         Args:
@@ -112,29 +112,29 @@ class PortfolioKernel:
             self._visit(bar)
             bar = self._fill(bar, min(self._next(bar), coming))
         kept = self._kept(coming - 1)
-        rests: tuple[Resting, ...] = ()
-        if self._ledger.order and self._funded(coming) == coming:
-            self._ledger.fund(coming, self._session.opens(coming))
+        rests: tuple[RestingOrders, ...] = ()
+        if self._account.order and self._funded(coming) == coming:
+            self._account.fund(coming, self._session.opens(coming))
         if self._ending is not None:
             self._session.close_all(coming, self._ending)
         else:
             self._session.fill_waiting(coming)
-            for slot in self._ledger.order:
-                see(self._ledger.positions[slot], self._markets[slot[0]], coming)
-            rests = tuple(resting_orders(self._markets, self._ledger, self._book, self._marks(coming)))
-        return kept, self._ledger.records(self._frame)[1], rests
+            for slot in self._account.order:
+                see(self._account.positions[slot], self._markets[slot[0]], coming)
+            rests = tuple(resting_orders(self._markets, self._account, self._book, self._marks(coming)))
+        return kept, self._account.records(self._frame)[1], rests
 
     def shares(self) -> dict[int, float]:
         """The requested share of each fill that closed part of a position, by fill number."""
-        return self._ledger.shares
+        return self._account.shares
 
-    def entries(self) -> dict[int, Order]:
+    def entries(self) -> dict[int, EntryOrder]:
         """The entry behind each fill that a market or limit entry made, by fill number."""
-        return self._ledger.entries
+        return self._account.entries
 
     def rungs(self) -> dict[int, int]:
         """The rung of each fill of a grid, by fill number."""
-        return self._ledger.rungs
+        return self._account.rungs
 
     def equity(self) -> list[float]:
         """At the close of each bar that was traded."""
@@ -143,40 +143,40 @@ class PortfolioKernel:
 
     def _kept(self, bar: int) -> KernelState:
         book, seen = self._book, self._equity[self._peaked - self._first : bar + 1 - self._first]
-        for slot in self._ledger.order:
-            see(self._ledger.positions[slot], self._markets[slot[0]], bar + 1)
-        for k in self._ledger.opened:
+        for slot in self._account.order:
+            see(self._account.positions[slot], self._markets[slot[0]], bar + 1)
+        for k in self._account.opened:
             prices = (self._markets[k].high, self._markets[k].low)
-            with_memory(FLAT, self._ledger, k, bar, bar, prices)
+            with_memory(FLAT, self._account, k, bar, bar, prices)
         recent = bar - DAY // self._frame.seconds - 1
         return KernelState(
             shape=shape(),
             bars=self._traded + bar + 1 - self._first,
-            balance=self._ledger.balance,
+            balance=self._account.balance,
             equity=float(self._equity[bar - self._first]),
             peak=max(self._peak, float(seen.max())) if len(seen) else self._peak,
             ending=self._ending,
-            positions=tuple(self._moved(self._ledger.positions[slot], -bar) for slot in self._ledger.order),
+            positions=tuple(self._moved(self._account.positions[slot], -bar) for slot in self._account.order),
             waiting=tuple(book.waiting),
             resting={k: list(orders) for k, orders in book.resting.items()},
             new=tuple(sorted(book.new & book.resting.keys())),
             cells={k: [replace(cell) for cell in cells] for k, cells in book.cells.items()},
             grids=dict(book.grids),
             numbers=list(book.numbers),
-            opened={k: [b - bar for b in bars if b >= recent] for k, bars in self._ledger.opened.items()},
-            closed={k: (b - bar, pnl) for k, (b, pnl) in self._ledger.closed.items()},
-            funding=self._ledger.funding,
+            opened={k: [b - bar for b in bars if b >= recent] for k, bars in self._account.opened.items()},
+            closed={k: (b - bar, pnl) for k, (b, pnl) in self._account.closed.items()},
+            funding=self._account.funding,
         )
 
     def _restore(self, before: KernelState) -> None:
-        ledger, book = self._ledger, self._book
+        account, book = self._account, self._book
         self._traded, self._peak, self._ending = before.bars, before.peak, before.ending
-        ledger.balance, ledger.funding = before.balance, before.funding
-        ledger.order = [position.slot for position in before.positions]
+        account.balance, account.funding = before.balance, before.funding
+        account.order = [position.slot for position in before.positions]
         last = self._first - 1
-        ledger.positions = {p.slot: self._moved(p, last) for p in before.positions}
-        ledger.opened = {k: [b + last for b in bars] for k, bars in before.opened.items()}
-        ledger.closed = {k: (b + last, pnl) for k, (b, pnl) in before.closed.items()}
+        account.positions = {p.slot: self._moved(p, last) for p in before.positions}
+        account.opened = {k: [b + last for b in bars] for k, bars in before.opened.items()}
+        account.closed = {k: (b + last, pnl) for k, (b, pnl) in before.closed.items()}
         book.waiting = list(before.waiting)
         book.resting = {k: list(orders) for k, orders in before.resting.items()}
         book.new = set(before.new)
@@ -185,7 +185,7 @@ class PortfolioKernel:
         book.numbers = list(before.numbers)
 
     @staticmethod
-    def _moved(position: Position, bars: int) -> Position:
+    def _moved(position: OpenPosition, bars: int) -> OpenPosition:
         """A copy with bars counted from another origin, and without any look-ahead results."""
         return replace(
             position,
@@ -198,31 +198,31 @@ class PortfolioKernel:
         )
 
     def _visit(self, bar: int) -> None:
-        if self._ledger.order and self._funded(bar) == bar:
-            self._ledger.fund(bar, self._session.opens(bar))
+        if self._account.order and self._funded(bar) == bar:
+            self._account.fund(bar, self._session.opens(bar))
         if self._ending is not None:
             self._session.close_all(bar, self._ending)
             return
         self._session.trade(bar)
         if self._limits.active and bar < self._size - 1:
-            reached = self._limits.reached(self._ledger.equity(self._marks(bar)))
+            reached = self._limits.reached(self._account.equity(self._marks(bar)))
             if reached is not None:
                 self._end(reached)
                 return
 
-        self._book.decide(self._decider.at(bar, lambda: self._account(bar)), bar, self._ledger)
+        self._book.decide(self._decider.at(bar, lambda: self._account_at(bar)), bar, self._account)
 
-    def _account(self, bar: int) -> AccountState:
+    def _account_at(self, bar: int) -> AccountState:
         """The account at the close of `bar`; brings the peak of equity up to the bar before."""
         self._peak_to(bar)
-        state = account_state(self._ledger, self._flat.copy(), self._marks(bar), bar, self._peak)
+        state = account_state(self._account, self._flat.copy(), self._marks(bar), bar, self._peak)
         midnight = int(self._frame.time[bar]) // 86_400 * 86_400
         day = int(np.searchsorted(self._frame.time, midnight))
-        for k in self._ledger.opened:
+        for k in self._account.opened:
             market = self._markets[k]
             known = state.positions[market.instrument]
             state.positions[market.instrument] = with_memory(
-                known, self._ledger, k, bar, day, (market.high, market.low)
+                known, self._account, k, bar, day, (market.high, market.low)
             )
         return state
 
@@ -246,11 +246,11 @@ class PortfolioKernel:
     def _next(self, bar: int) -> int:
         """The first bar after `bar` on which something can happen."""
         if self._ending is not None:
-            return bar + 1 if self._ledger.order else self._size
+            return bar + 1 if self._account.order else self._size
         if self._book.waiting or self._book.new or bar + 1 == self._size:
             return bar + 1
-        funded = self._funded(bar + 1) if self._ledger.order else self._size
-        return min(self._decider.next(bar + 1), self._lookout.next(bar + 1), funded)
+        funded = self._funded(bar + 1) if self._account.order else self._size
+        return min(self._decider.next(bar + 1), self._triggers.next(bar + 1), funded)
 
     def _funded(self, bar: int) -> int:
         """The first bar from `bar` on at whose open funding is due."""
@@ -265,13 +265,13 @@ class PortfolioKernel:
             return stop
         span = slice(bar - self._first, stop - self._first)
         equity, gross = self._equity[span], self._gross[span]
-        equity[:] = self._ledger.balance
+        equity[:] = self._account.balance
         gross[:] = 0.0
-        for slot in self._ledger.order:
-            value = self._ledger.positions[slot].signed * self._markets[slot[0]].mark[bar:stop]
+        for slot in self._account.order:
+            value = self._account.positions[slot].signed * self._markets[slot[0]].mark[bar:stop]
             equity += value
             gross += np.abs(value)
-        self._cash[span] = self._ledger.free()
+        self._cash[span] = self._account.free()
         if not self._limits.active or self._ending is not None:
             return stop
         breached = self._limits.first_of(equity[1 : self._size - 1 - bar], bar + 1)
@@ -283,22 +283,22 @@ class PortfolioKernel:
     def _fill_one(self, bar: int) -> None:
         """The same for a single bar whose limits are already checked."""
         index = bar - self._first
-        equity, gross = self._ledger.balance, 0.0
-        for slot in self._ledger.order:
-            value = self._ledger.positions[slot].signed * self._markets[slot[0]].mark.item(bar)
+        equity, gross = self._account.balance, 0.0
+        for slot in self._account.order:
+            value = self._account.positions[slot].signed * self._markets[slot[0]].mark.item(bar)
             equity += value
             gross += abs(value)
         self._equity[index], self._gross[index] = equity, gross
-        self._cash[index] = self._ledger.free()
+        self._cash[index] = self._account.free()
 
     def _finish(self) -> Simulation:
         last = self._size - 1
-        final = self._account(last)
-        self._ledger.fund(self._size, self._marks(last))
+        final = self._account_at(last)
+        self._account.fund(self._size, self._marks(last))
         self._session.close_at_end(last)
-        self._equity[-1] = self._ledger.balance
-        self._cash[-1], self._gross[-1] = self._ledger.balance, 0.0
-        trades, fills = self._ledger.records(self._frame)
+        self._equity[-1] = self._account.balance
+        self._cash[-1], self._gross[-1] = self._account.balance, 0.0
+        trades, fills = self._account.records(self._frame)
         return Simulation(
             frame=self._frame,
             settings=self._settings,
@@ -310,6 +310,6 @@ class PortfolioKernel:
             fills=fills,
             final=final,
             ended_early=self._ending,
-            sizes=self._ledger.sizes,
-            funding=self._ledger.funding,
+            sizes=self._account.sizes,
+            funding=self._account.funding,
         )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.frame import Floats
-from engine.program import Side, SizeKind
+from engine.program import DirectionSign, SizeKind
 
-from .account import Position
+from .account import OpenPosition
 from .market import Costs
 from .result import EndedEarly
 from .settings import SimulationSettings
@@ -20,7 +20,7 @@ Closing = tuple[float, ExitReason]
 """Reference price (before slippage) and reason."""
 
 
-def closing(position: Position, costs: Costs, opened: float, high: float, low: float) -> Closing | None:
+def closing(position: OpenPosition, costs: Costs, opened: float, high: float, low: float) -> Closing | None:
     """How a position that is open from the bar's start closes within the bar, if it does.
 
     A gap beyond a price fills at the open. If the bar contains both the stop and the target, the stop fills first.
@@ -41,7 +41,9 @@ def closing(position: Position, costs: Costs, opened: float, high: float, low: f
     return None
 
 
-def closing_after_touch(position: Position, costs: Costs, touched: float, worst: float, close: float) -> Closing | None:
+def closing_after_touch(
+    position: OpenPosition, costs: Costs, touched: float, worst: float, close: float
+) -> Closing | None:
     """How a position that a limit order opened or added to at `touched`, inside the bar, closes within it, if it does.
 
     Only prices after the fill count. The price came down (up, for a short) to the limit, so the bar's `worst` price
@@ -59,14 +61,14 @@ def closing_after_touch(position: Position, costs: Costs, touched: float, worst:
     return None
 
 
-def closing_price(position: Position, costs: Costs, reference: float, reason: ExitReason) -> float:
+def closing_price(position: OpenPosition, costs: Costs, reference: float, reason: ExitReason) -> float:
     """The fill price: targets are limit orders and keep their price, all others slip."""
     if reason in ("take_profit", "grid", "resolution"):
         return reference
     return costs.exit_price(position.side, reference)
 
 
-def limit_fill(costs: Costs, side: Side, limit: float, opened: float) -> float:
+def limit_fill(costs: Costs, side: DirectionSign, limit: float, opened: float) -> float:
     """The price of a limit order that is placed at an open: it is taken at once if the open satisfies it, with
     slippage, but never beyond its limit."""
     if side * opened >= side * limit:
@@ -91,12 +93,12 @@ def amount_for(kind: SizeKind, value: float, equity: float, price: float, stop: 
     return equity * value / (price * stop) if stop else 0.0
 
 
-def _profit(position: Position) -> ExitReason:
+def _profit(position: OpenPosition) -> ExitReason:
     return "grid" if position.price_target is not None else "take_profit"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class MoneyBounds:
     """`floor` and `ceiling` in money; infinitely far when not set."""
 
     floor: float
@@ -104,7 +106,7 @@ class Limits:
     active: bool
 
     @classmethod
-    def of(cls, settings: SimulationSettings) -> Limits:
+    def of(cls, settings: SimulationSettings) -> MoneyBounds:
         """The limits of a simulation."""
         stop, target = settings.stop_loss, settings.take_profit
         if stop is None and target is None:
@@ -138,4 +140,4 @@ class Limits:
         return start + index, "portfolio_stop" if equity[index] <= self.floor else "portfolio_target"
 
 
-NO_LIMITS: Final = Limits(-math.inf, math.inf, active=False)
+NO_LIMITS: Final = MoneyBounds(-math.inf, math.inf, active=False)

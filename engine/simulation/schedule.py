@@ -17,36 +17,36 @@ from api.symbols import Instrument
 from engine.frame import Bools
 from engine.program import (
     AccountState,
+    DirectionSign,
     Emission,
     Entry,
     Exit,
     Grid,
-    Intent,
     MoveStop,
+    ParameterValue,
     Program,
     Rebalance,
     SelectiveProgram,
-    Side,
+    SignalIntent,
     SizeKind,
     StatefulProgram,
     StaticProgram,
-    Value,
 )
 
-from .market import Market
+from .market import TradedInstrument
 
-Bars = np.ndarray[tuple[int], np.dtype[np.int64]]
+BarNumbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 _FEW: Final = 64
 """So many signals are quicker to evaluate than to sort out."""
 
 
-class Order(NamedTuple):
+class EntryOrder(NamedTuple):
     """An entry decided on a bar: `kind` says how `value` sizes it; the other fields are also that bar's numbers.
 
     `units` is the amount of a limit entry that has been placed.
     """
 
-    side: Side
+    side: DirectionSign
     kind: SizeKind
     value: float
     limit: float | None
@@ -59,18 +59,18 @@ class Order(NamedTuple):
     units: float | None = None
 
 
-def at(value: Value, bar: int) -> float:
+def at(value: ParameterValue, bar: int) -> float:
     """A parameter's number on `bar`."""
     return value.item(bar) if isinstance(value, np.ndarray) else value
 
 
-def _at(value: Value | None, bar: int) -> float | None:
+def _at(value: ParameterValue | None, bar: int) -> float | None:
     return None if value is None else at(value, bar)
 
 
-def order_at(entry: Entry, bar: int) -> Order:
+def order_at(entry: Entry, bar: int) -> EntryOrder:
     """The entry with the parameters of `bar`."""
-    return Order(
+    return EntryOrder(
         side=entry.side,
         kind=entry.size.kind,
         value=at(entry.size.value, bar),
@@ -84,7 +84,7 @@ def order_at(entry: Entry, bar: int) -> Order:
     )
 
 
-def constant_order(entry: Entry) -> Order | None:
+def constant_order(entry: Entry) -> EntryOrder | None:
     """The order of an entry whose parameters are the same on every bar; None where one is a series."""
     for parameter in _parameters(entry):
         if isinstance(parameter, np.ndarray):
@@ -92,7 +92,7 @@ def constant_order(entry: Entry) -> Order | None:
     return order_at(entry, 0)
 
 
-def _parameters(intent: Intent) -> tuple[Value | None, ...]:
+def _parameters(intent: SignalIntent) -> tuple[ParameterValue | None, ...]:
     match intent:
         case Entry():
             return (intent.size.value, intent.limit, intent.stop_loss, intent.take_profit, intent.trailing_stop)
@@ -106,14 +106,14 @@ def _parameters(intent: Intent) -> tuple[Value | None, ...]:
             return ()
 
 
-def known(intent: Intent, bar: int) -> bool:
+def known(intent: SignalIntent, bar: int) -> bool:
     """Whether every parameter is a usable number on `bar`; an intent with an impossible number does not fire."""
     if isinstance(intent, Rebalance):
         return math.isfinite(at(intent.weight, bar))
     return all(p is None or 0.0 < at(p, bar) < math.inf for p in _parameters(intent))
 
 
-def fires(condition: Bools, intent: Intent) -> Bools:
+def fires(condition: Bools, intent: SignalIntent) -> Bools:
     """The bars on which the condition holds and the intent's parameters are usable."""
     if isinstance(intent, Rebalance):
         return condition & np.isfinite(intent.weight)
@@ -125,7 +125,7 @@ def fires(condition: Bools, intent: Intent) -> Bools:
     return condition
 
 
-def intents(program: StaticProgram) -> Iterator[tuple[Bools, Intent]]:
+def intents(program: StaticProgram) -> Iterator[tuple[Bools, SignalIntent]]:
     """Every intent with its condition, in script order."""
     for emission in program:
         for intent in emission.intents:
@@ -133,19 +133,19 @@ def intents(program: StaticProgram) -> Iterator[tuple[Bools, Intent]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class FiredIntent:
     """An intent that fires, with usable parameters. `k` is the instrument's index in the universe, `order` the entry's
     order if it is the same on every bar."""
 
     k: int
-    intent: Intent
-    order: Order | None
+    intent: SignalIntent
+    order: EntryOrder | None
 
 
 class Decider(Protocol):
     """Gives the decisions at a bar's close, and the next bar that may decide anything."""
 
-    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Decision]:
+    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[FiredIntent]:
         """The decisions of `bar` in script order."""
         ...
 
@@ -157,13 +157,13 @@ class Decider(Protocol):
 class Schedule:
     """The signals of a static program from `first_bar` on."""
 
-    def __init__(self, program: StaticProgram, markets: Sequence[Market], first_bar: int) -> None:
+    def __init__(self, program: StaticProgram, markets: Sequence[TradedInstrument], first_bar: int) -> None:
         places = _places(markets)
-        self._decisions: list[Decision] = []
-        bars: list[Bars] = []
+        self._decisions: list[FiredIntent] = []
+        bars: list[BarNumbers] = []
         for condition, intent in intents(program):
             order = constant_order(intent) if isinstance(intent, Entry) else None
-            self._decisions.append(Decision(places[intent.instrument], intent, order))
+            self._decisions.append(FiredIntent(places[intent.instrument], intent, order))
             bars.append(np.flatnonzero(fires(condition, intent)[first_bar:]) + first_bar)
         if sum(map(len, bars)) > _FEW and all(market.exists is None for market in markets):
             self._drop_idle_exits(bars)
@@ -176,7 +176,7 @@ class Schedule:
         self._starts: list[int] = [*starts.tolist(), len(fired)]
         self._size = len(markets[0].close)
 
-    def _drop_idle_exits(self, bars: list[Bars]) -> None:
+    def _drop_idle_exits(self, bars: list[BarNumbers]) -> None:
         """Drop full exits where an earlier exit closed everything and nothing could have opened since.
 
         The first one of an instrument stays: a position may be older than the schedule.
@@ -196,7 +196,7 @@ class Schedule:
             for n in whole:
                 bars[n] = np.setdiff1d(bars[n], idle, assume_unique=True)
 
-    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Decision]:  # noqa: ARG002
+    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[FiredIntent]:  # noqa: ARG002
         """The decisions of `bar` in script order."""
         index = bisect_left(self._bars, bar)
         if index == len(self._bars) or self._bars[index] != bar:
@@ -210,7 +210,7 @@ class Schedule:
         return self._bars[index] if index < len(self._bars) else self._size
 
 
-def _closes_all(intent: Intent) -> bool:
+def _closes_all(intent: SignalIntent) -> bool:
     return (
         isinstance(intent, Exit)
         and intent.side is None
@@ -220,10 +220,12 @@ def _closes_all(intent: Intent) -> bool:
     )
 
 
-class Asked:
+class CalledProgram:
     """A stateful program, called on every bar on which it may decide anything."""
 
-    def __init__(self, program: StatefulProgram, markets: Sequence[Market], check: Callable[[Intent], None]) -> None:
+    def __init__(
+        self, program: StatefulProgram, markets: Sequence[TradedInstrument], check: Callable[[SignalIntent], None]
+    ) -> None:
         self._program = program
         self._places = _places(markets)
         self._check = check
@@ -232,14 +234,14 @@ class Asked:
         if isinstance(program, SelectiveProgram):
             self._active = np.flatnonzero(program.active).tolist()
 
-    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Decision]:
+    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[FiredIntent]:
         """The program's decisions, with each intent checked like those of a static program at the start."""
         if self._active is not None and self.next(bar) != bar:
             return ()
         decided = self._program.decide(bar, account())
         for intent in decided:
             self._check(intent)
-        return [Decision(self._places[i.instrument], i, None) for i in decided if known(i, bar)]
+        return [FiredIntent(self._places[i.instrument], i, None) for i in decided if known(i, bar)]
 
     def next(self, bar: int) -> int:
         """The next bar to call it on: the account that it reads may change on any bar."""
@@ -249,7 +251,7 @@ class Asked:
         return self._active[index] if index < len(self._active) else self._size
 
 
-def _places(markets: Sequence[Market]) -> dict[Instrument, int]:
+def _places(markets: Sequence[TradedInstrument]) -> dict[Instrument, int]:
     return {market.instrument: k for k, market in enumerate(markets)}
 
 
@@ -258,9 +260,9 @@ class _Delayed:
 
     def __init__(self, program: StatefulProgram) -> None:
         self._program = program
-        self._before: Sequence[Intent] = ()
+        self._before: Sequence[SignalIntent] = ()
 
-    def decide(self, bar: int, account: AccountState) -> Sequence[Intent]:
+    def decide(self, bar: int, account: AccountState) -> Sequence[SignalIntent]:
         """The program's decisions of one bar ago."""
         now, self._before = self._before, self._program.decide(bar, account)
         return now
@@ -283,7 +285,7 @@ def _later(values: Any, *, fill: Any) -> Any:
     return shifted
 
 
-def _intent_later(intent: Intent) -> Intent:
+def _intent_later(intent: SignalIntent) -> SignalIntent:
     changed: dict[str, Any] = {
         name: _later(value, fill=np.nan)
         for name in intent.__dataclass_fields__

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from api.symbols import Instrument
 from engine.frame import Floats, Frame
-from engine.program import Side
+from engine.program import DirectionSign
 
 ExitReason = Literal[
     "signal",
@@ -39,7 +39,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Trade:
+class RoundTrip:
     """A closed round trip. Money in quote currency; `fees` and `slippage` are both legs' and already in `pnl`.
 
     `pnl_pct` is percent of the entry value. Times are unix seconds: of a fill's bar, or its end for fills at the close.
@@ -47,7 +47,7 @@ class Trade:
     """
 
     instrument: Instrument
-    side: Side
+    side: DirectionSign
     amount: float
     entry_time: int
     entry_price: float
@@ -68,7 +68,7 @@ class Fill:
 
     instrument: Instrument
     time: int
-    direction: Side
+    direction: DirectionSign
     amount: float
     price: float
     fee: float
@@ -217,12 +217,12 @@ class Trades:
         """The tag of each one's entry."""
         return [self._tags[code] for code in self._ints(11).tolist()]
 
-    def row(self, index: int) -> Trade:
+    def row(self, index: int) -> RoundTrip:
         """One trade; negative indices count from the end."""
         code, side, amount, entered, left, entry, price, fees, slippage, pnl, why, tag = self._table[index].tolist()
         reason = EXIT_REASONS[int(why) - 1]
         times = self._frame.time
-        return Trade(
+        return RoundTrip(
             instrument=tuple(self._frame.bars)[int(code)],
             side=1 if side > 0 else -1,
             amount=amount,
@@ -239,7 +239,7 @@ class Trades:
             tag=self._tags[int(tag)],
         )
 
-    def rows(self, start: int = 0, stop: int | None = None) -> Iterator[Trade]:
+    def rows(self, start: int = 0, stop: int | None = None) -> Iterator[RoundTrip]:
         """Trades `start` to `stop`, created on demand."""
         return (self.row(i) for i in range(*slice(start, stop).indices(len(self))))
 

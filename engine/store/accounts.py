@@ -2,7 +2,7 @@
 
 Keys are stored only as SHA-256 digests. The arena profile is part of the agent's row. Money and amounts are exact
 decimals as TEXT. Ledger rows are never changed or removed. `broker_balances` stores the sums of the ledger, so that a
-balance is a single row. Both are written in one transaction, and `engine.venues.paper.ledger.verify` compares them.
+balance is a single row. Both are written in one transaction, and `engine.venues.paper.postings.verify` compares them.
 """
 
 from __future__ import annotations

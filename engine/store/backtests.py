@@ -269,7 +269,7 @@ def recent_results(connection: sa.Connection, agent_id: str, limit: int) -> Sequ
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class SearchRuns:
     """The runs that one search is made of: an agent's, on one universe, in ranges that overlap, of one experiment.
 
     Runs that name no experiment are one experiment of their own.
@@ -283,7 +283,7 @@ class Search:
     experiment: str | None
 
 
-def tried(connection: sa.Connection, search: Search) -> dict[str, float | None]:
+def tried(connection: sa.Connection, search: SearchRuns) -> dict[str, float | None]:
     """Annualised Sharpe ratio of each different strategy of a search; every variant of a sweep is one of them.
 
     It is None where it cannot be compared with the others: bars of another length, or a range of less than half or more
@@ -300,7 +300,7 @@ def tried(connection: sa.Connection, search: Search) -> dict[str, float | None]:
     return found
 
 
-def _within(search: Search, table: sa.Table, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+def _within(search: SearchRuns, table: sa.Table, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
     of = table.c
     return sa.select(*columns, of.bar_seconds, of.start, of.end).where(
         of.agent_id == search.agent_id,
@@ -311,7 +311,7 @@ def _within(search: Search, table: sa.Table, *columns: sa.ColumnElement[Any]) ->
     )
 
 
-def _alike(row: Any, search: Search) -> bool:
+def _alike(row: Any, search: SearchRuns) -> bool:
     """Whether a run has bars of the same length and half to twice the time."""
     span = search.end - search.start
     return row.bar_seconds == search.bar_seconds and span <= 2 * (row.end - row.start) <= 4 * span

@@ -17,7 +17,7 @@ from engine.store import metadata
 
 CHUNK_BARS: Final = 2_048
 
-Block = Floats
+CandleBlock = Floats
 """Bars as a (6, n) array: open time in unix seconds, open, high, low, close, volume."""
 
 FIELDS: Final = 6
@@ -117,7 +117,7 @@ def read_block(
     start: int | None = None,
     end: int | None = None,
     limit: int | None = None,
-) -> Block:
+) -> CandleBlock:
     """The last `limit` bars with `start <= open time < end`. Reads only the chunks that it needs."""
     chunk = CHUNKS[source].c
     wanted = sa.select(chunk.data).where(chunk.series_id == series_id).order_by(chunk.number.desc())
@@ -133,7 +133,9 @@ def read_block(
     return block if limit is None else block[:, max(0, block.shape[1] - limit) :]
 
 
-def write_block(connection: sa.Connection, series_id: int, block: Block, source: StoredSource = "imported") -> None:
+def write_block(
+    connection: sa.Connection, series_id: int, block: CandleBlock, source: StoredSource = "imported"
+) -> None:
     """Replace the bars of the series with `block`, from its first time on."""
     chunks_table = CHUNKS[source]
     chunk = chunks_table.c
@@ -160,7 +162,7 @@ def delete_series(connection: sa.Connection, series_ids: Sequence[int]) -> None:
     connection.execute(sa.delete(series_table).where(series_table.c.id.in_(series_ids)))
 
 
-def _packed(series_id: int, number: int, block: Block) -> list[dict[str, int | bytes]]:
+def _packed(series_id: int, number: int, block: CandleBlock) -> list[dict[str, int | bytes]]:
     parts = [block[:, i : i + CHUNK_BARS] for i in range(0, block.shape[1], CHUNK_BARS)]
     return [
         {
@@ -174,11 +176,11 @@ def _packed(series_id: int, number: int, block: Block) -> list[dict[str, int | b
     ]
 
 
-def _unpack(data: bytes) -> Block:
+def _unpack(data: bytes) -> CandleBlock:
     return np.frombuffer(data, dtype=_STORED).reshape(FIELDS, -1)
 
 
-def _between(block: Block, start: int | None, end: int | None) -> Block:
+def _between(block: CandleBlock, start: int | None, end: int | None) -> CandleBlock:
     low = 0 if start is None else int(np.searchsorted(block[0], start))
     high = block.shape[1] if end is None else int(np.searchsorted(block[0], end))
     return block[:, low:high]

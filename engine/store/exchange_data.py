@@ -22,12 +22,12 @@ from api.times import SECONDS, Timeframe
 from engine.store import metadata
 from engine.store.database import new_id
 
-from .candles import Block, read_block, write_block
+from .candles import CandleBlock, read_block, write_block
 
-Kind = Timeframe | Literal["funding"]
+SeriesKind = Timeframe | Literal["funding"]
 """The content of a series: bars of a timeframe, or funding rates."""
 
-Span = tuple[int, int]
+TimeSpan = tuple[int, int]
 """`since <= open time < until`, unix seconds."""
 
 fetched_series: Final = sa.Table(
@@ -158,9 +158,9 @@ class Fetched:
 
     id: int
     instrument: Instrument
-    kind: Kind
+    kind: SeriesKind
     bars: int
-    covered: tuple[Span, ...]
+    covered: tuple[TimeSpan, ...]
     revision: str
     origin: str
     fetched_at: float
@@ -173,9 +173,9 @@ class Fetched:
         return sum(until - since for since, until in self.covered) // SECONDS[self.kind] - self.bars
 
 
-def gaps(covered: Sequence[Span], wanted: Span) -> list[Span]:
+def gaps(covered: Sequence[TimeSpan], wanted: TimeSpan) -> list[TimeSpan]:
     """The parts of `wanted` not in `covered`, oldest first."""
-    missing: list[Span] = []
+    missing: list[TimeSpan] = []
     at, until = wanted
     for start, stop in covered:
         if stop <= at or start >= until:
@@ -188,9 +188,9 @@ def gaps(covered: Sequence[Span], wanted: Span) -> list[Span]:
     return missing
 
 
-def joined(covered: Sequence[Span], added: Span) -> tuple[Span, ...]:
+def joined(covered: Sequence[TimeSpan], added: TimeSpan) -> tuple[TimeSpan, ...]:
     """`covered` with `added`, disjoint and oldest first."""
-    merged: list[Span] = []
+    merged: list[TimeSpan] = []
     for start, stop in sorted((*covered, added)):
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
@@ -206,7 +206,7 @@ def all_fetched(connection: sa.Connection) -> tuple[Fetched, ...]:
     return tuple(_fetched(row) for row in rows)
 
 
-def find_fetched(connection: sa.Connection, instrument: Instrument, kind: Kind) -> Fetched | None:
+def find_fetched(connection: sa.Connection, instrument: Instrument, kind: SeriesKind) -> Fetched | None:
     """One series, if anything of it is stored."""
     row = connection.execute(sa.select(fetched_series).where(*_is(instrument, kind))).one_or_none()
     return None if row is None else _fetched(row)
@@ -214,13 +214,20 @@ def find_fetched(connection: sa.Connection, instrument: Instrument, kind: Kind) 
 
 def read_fetched(
     connection: sa.Connection, series: Fetched, *, start: int | None, end: int | None, limit: int | None
-) -> Block:
+) -> CandleBlock:
     """The last `limit` bars with `start <= open time < end`."""
     return read_block(connection, series.id, start=start, end=end, limit=limit, source="exchange")
 
 
 def add_fetched(
-    connection: sa.Connection, instrument: Instrument, kind: Kind, block: Block, span: Span, *, origin: str, now: float
+    connection: sa.Connection,
+    instrument: Instrument,
+    kind: SeriesKind,
+    block: CandleBlock,
+    span: TimeSpan,
+    *,
+    origin: str,
+    now: float,
 ) -> None:
     """Store an exchange's bars within `span`, possibly none. They replace stored bars of the same time."""
     series = find_fetched(connection, instrument, kind)
@@ -380,7 +387,7 @@ def _set_pace(connection: sa.Connection, exchange: str, free_at: float, *, is_ne
         connection.execute(sa.update(exchange_pace).where(exchange_pace.c.exchange == exchange).values(free_at=free_at))
 
 
-def _is(instrument: Instrument, kind: Kind | None) -> tuple[sa.ColumnElement[bool], ...]:
+def _is(instrument: Instrument, kind: SeriesKind | None) -> tuple[sa.ColumnElement[bool], ...]:
     c = fetched_series.c
     same = (c.exchange == instrument.exchange, c.base == instrument.base, c.quote == instrument.quote)
     return same if kind is None else (*same, c.kind == kind)
@@ -390,7 +397,7 @@ def _fetched(row: Any) -> Fetched:
     return Fetched(
         id=row.id,
         instrument=Instrument(cast("ExchangeId", row.exchange), row.base, row.quote),
-        kind=cast("Kind", row.kind),
+        kind=cast("SeriesKind", row.kind),
         bars=row.bars,
         covered=tuple((since, until) for since, until in json.loads(row.covered)),
         revision=row.revision,

@@ -124,8 +124,8 @@ resting_table: Final = sa.Table(
     sa.Index("ix_live_orders_state", "state"),
 )
 """Resting orders of strategies. `closes` is the share of the holding that an order closes, 0 if it opens. `equity` (of
-the simulated account) and `since` (the close of a bar) are those at the decision. For `state`, see `orders.State`.
-`entry` is the `order_id` of the entry that carries an exit at the venue, or is about to."""
+the simulated account) and `since` (the close of a bar) are those at the decision. For `state`, see
+`orders.LiveOrderState`. `entry` is the `order_id` of the entry that carries an exit at the venue, or is about to."""
 
 deliveries_table: Final = sa.Table(
     "live_deliveries",

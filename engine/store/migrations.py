@@ -21,7 +21,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 from api.errors import UserMustAct
 from engine.store import accounts, backtests, candles, exchange_data, live, metadata
 
-__all__ = ["STEPS", "Step", "add_column", "add_table", "latest", "migrate", "recorded_version"]
+__all__ = ["STEPS", "Migration", "add_column", "add_table", "latest", "migrate", "recorded_version"]
 
 _DECLARING = (accounts, backtests, candles, exchange_data, live)
 """The modules whose import fills `metadata`."""
@@ -34,7 +34,7 @@ version_table: Final = sa.Table("schema_version", metadata, sa.Column("version",
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Migration:
     """One change to the schema: its purpose, and the function that makes it."""
 
     purpose: str
@@ -69,57 +69,61 @@ def add_index(table: sa.Table, name: str) -> Callable[[sa.Connection], None]:
     return apply
 
 
-STEPS: Final[tuple[Step, ...]] = (
-    Step("The schema version itself", add_table(version_table)),
-    Step("Series of candles fetched from exchanges", add_table(exchange_data.fetched_series)),
-    Step("Candles fetched from exchanges", add_table(candles.CHUNKS["exchange"])),
-    Step("Lists of the markets of exchanges", add_table(exchange_data.exchange_markets)),
-    Step("When each exchange may be asked again", add_table(exchange_data.exchange_pace)),
-    Step("What sweeps found", add_table(backtests.sweeps_table)),
-    Step("Orders on the user's own exchange accounts", add_table(exchange_data.exchange_orders)),
-    Step("The length of a result's bars", add_column(backtests.results_table.c.bar_seconds)),
-    Step("The experiment that a result belongs to", add_column(backtests.results_table.c.experiment)),
-    Step("The state that a live strategy goes on from", add_column(live.subscriptions_table.c.kept)),
-    Step("The size of a signal that does not depend on equity", add_column(live.signals_table.c.amount)),
-    Step("The stop of a signal", add_column(live.signals_table.c.stop)),
-    Step("The target of a signal", add_column(live.signals_table.c.target)),
-    Step("Paper orders that only reduce", add_column(accounts.orders_table.c.reduce_only)),
-    Step("The exits that follow a paper order", add_column(accounts.orders_table.c.exits)),
-    Step("The role of an exit on a paper account", add_column(accounts.orders_table.c.role)),
-    Step("The entry of an exit on a paper account", add_column(accounts.orders_table.c.parent)),
-    Step(
+STEPS: Final[tuple[Migration, ...]] = (
+    Migration("The schema version itself", add_table(version_table)),
+    Migration("Series of candles fetched from exchanges", add_table(exchange_data.fetched_series)),
+    Migration("Candles fetched from exchanges", add_table(candles.CHUNKS["exchange"])),
+    Migration("Lists of the markets of exchanges", add_table(exchange_data.exchange_markets)),
+    Migration("When each exchange may be asked again", add_table(exchange_data.exchange_pace)),
+    Migration("What sweeps found", add_table(backtests.sweeps_table)),
+    Migration("Orders on the user's own exchange accounts", add_table(exchange_data.exchange_orders)),
+    Migration("The length of a result's bars", add_column(backtests.results_table.c.bar_seconds)),
+    Migration("The experiment that a result belongs to", add_column(backtests.results_table.c.experiment)),
+    Migration("The state that a live strategy goes on from", add_column(live.subscriptions_table.c.kept)),
+    Migration("The size of a signal that does not depend on equity", add_column(live.signals_table.c.amount)),
+    Migration("The stop of a signal", add_column(live.signals_table.c.stop)),
+    Migration("The target of a signal", add_column(live.signals_table.c.target)),
+    Migration("Paper orders that only reduce", add_column(accounts.orders_table.c.reduce_only)),
+    Migration("The exits that follow a paper order", add_column(accounts.orders_table.c.exits)),
+    Migration("The role of an exit on a paper account", add_column(accounts.orders_table.c.role)),
+    Migration("The entry of an exit on a paper account", add_column(accounts.orders_table.c.parent)),
+    Migration(
         "The price at which a stop on a paper account sells or buys", add_column(accounts.orders_table.c.trigger_price)
     ),
-    Step("The distance of a trailing stop on a paper account", add_column(accounts.orders_table.c.trail)),
-    Step(
+    Migration("The distance of a trailing stop on a paper account", add_column(accounts.orders_table.c.trail)),
+    Migration(
         "The best price that a trailing stop on a paper account has seen",
         add_column(accounts.orders_table.c.best_price),
     ),
-    Step("What a live strategy should hold", add_column(live.subscriptions_table.c.intended)),
-    Step("What a live strategy holds", add_column(live.subscriptions_table.c.held)),
-    Step("The size of a signal on the strategy's own account", add_column(live.signals_table.c.units)),
-    Step("The order that rested for a signal", add_column(live.signals_table.c.resting)),
-    Step("What the order of a signal was to fill", add_column(live.signals_table.c.wanted)),
-    Step("What the order of a signal filled", add_column(live.signals_table.c.filled)),
-    Step("The price at which the order of a signal was filled", add_column(live.signals_table.c.average)),
-    Step("Orders that rest for live strategies", add_table(live.resting_table)),
-    Step("The stop that follows an order on an own account", add_column(exchange_data.exchange_orders.c.stop_loss)),
-    Step("The target that follows an order on an own account", add_column(exchange_data.exchange_orders.c.take_profit)),
-    Step("Orders on own accounts that only reduce", add_column(exchange_data.exchange_orders.c.reduce_only)),
-    Step("The role of an exit on an own account", add_column(exchange_data.exchange_orders.c.role)),
-    Step("The entry of an exit on an own account", add_column(exchange_data.exchange_orders.c.parent)),
-    Step("What a strategy received from the order of a signal", add_column(live.signals_table.c.received)),
-    Step("What a strategy received from a resting order", add_column(live.resting_table.c.received)),
-    Step("The entry that carries a resting exit", add_column(live.resting_table.c.entry)),
-    Step(
+    Migration("What a live strategy should hold", add_column(live.subscriptions_table.c.intended)),
+    Migration("What a live strategy holds", add_column(live.subscriptions_table.c.held)),
+    Migration("The size of a signal on the strategy's own account", add_column(live.signals_table.c.units)),
+    Migration("The order that rested for a signal", add_column(live.signals_table.c.resting)),
+    Migration("What the order of a signal was to fill", add_column(live.signals_table.c.wanted)),
+    Migration("What the order of a signal filled", add_column(live.signals_table.c.filled)),
+    Migration("The price at which the order of a signal was filled", add_column(live.signals_table.c.average)),
+    Migration("Orders that rest for live strategies", add_table(live.resting_table)),
+    Migration(
+        "The stop that follows an order on an own account", add_column(exchange_data.exchange_orders.c.stop_loss)
+    ),
+    Migration(
+        "The target that follows an order on an own account", add_column(exchange_data.exchange_orders.c.take_profit)
+    ),
+    Migration("Orders on own accounts that only reduce", add_column(exchange_data.exchange_orders.c.reduce_only)),
+    Migration("The role of an exit on an own account", add_column(exchange_data.exchange_orders.c.role)),
+    Migration("The entry of an exit on an own account", add_column(exchange_data.exchange_orders.c.parent)),
+    Migration("What a strategy received from the order of a signal", add_column(live.signals_table.c.received)),
+    Migration("What a strategy received from a resting order", add_column(live.resting_table.c.received)),
+    Migration("The entry that carries a resting exit", add_column(live.resting_table.c.entry)),
+    Migration(
         "The signals whose orders wait, without a look at all others",
         add_index(live.signals_table, "ix_live_signals_order_state"),
     ),
-    Step("The signals that an order rested for", add_index(live.signals_table, "ix_live_signals_resting")),
-    Step("The resting orders with a fill", add_index(live.resting_table, "ix_live_orders_filled")),
-    Step("The resting order of a venue's order", add_index(live.resting_table, "ix_live_orders_order_id")),
-    Step("The exits that rest on an entry", add_index(live.resting_table, "ix_live_orders_entry")),
-    Step("The rung of a grid's signal", add_column(live.signals_table.c.rung)),
+    Migration("The signals that an order rested for", add_index(live.signals_table, "ix_live_signals_resting")),
+    Migration("The resting orders with a fill", add_index(live.resting_table, "ix_live_orders_filled")),
+    Migration("The resting order of a venue's order", add_index(live.resting_table, "ix_live_orders_order_id")),
+    Migration("The exits that rest on an entry", add_index(live.resting_table, "ix_live_orders_entry")),
+    Migration("The rung of a grid's signal", add_column(live.signals_table.c.rung)),
 )
 """The step at index 0 migrates version 1 to version 2, and so on. Append only."""
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from api.backtests import Mode
+from api.backtests import MarginMode
 from api.errors import InvalidInput
 from api.symbols import Instrument, resolve
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenStrategy:
     """A script, how it runs, and notes for the reader of the result."""
 
     script: str
-    mode: Mode
+    mode: MarginMode
     warnings: tuple[str, ...] = ()
 
 

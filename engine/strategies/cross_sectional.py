@@ -6,10 +6,10 @@ import ast
 
 from api.errors import InvalidInput
 from api.strategies import CrossSectionalParameters
-from engine.strategies import Setting, Written, number
+from engine.strategies import Setting, WrittenStrategy, number
 
 
-def write_cross_sectional(parameters: CrossSectionalParameters, script: str, setting: Setting) -> Written:
+def write_cross_sectional(parameters: CrossSectionalParameters, script: str, setting: Setting) -> WrittenStrategy:
     """Rank the universe by `alpha` at fixed intervals and move every ticker to its target weight.
 
     Raises:
@@ -32,7 +32,7 @@ def write_cross_sectional(parameters: CrossSectionalParameters, script: str, set
         lines.append("xs_now = position * close / equity")
         when += f" and abs(xs_target - xs_now) >= {number(parameters.min_rebalance_weight_change)}"
     lines.append(f"emit_signal({when}, rebalance(TICKER, Weight(xs_target)))")
-    return Written("\n".join(lines) + "\n", "isolated", _warnings(parameters, setting))
+    return WrittenStrategy("\n".join(lines) + "\n", "isolated", _warnings(parameters, setting))
 
 
 def _with_alpha(script: str) -> str:

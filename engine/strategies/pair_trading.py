@@ -8,7 +8,7 @@ from typing import Final
 
 from api.errors import InvalidInput
 from api.strategies import PairParameters
-from engine.strategies import Setting, Written, number
+from engine.strategies import Setting, WrittenStrategy, number
 
 _CRITICAL: Final = ((0.01, -3.90), (0.05, -3.34), (0.10, -3.04))
 """p-values and critical values of the Engle-Granger test for two series with a constant (MacKinnon 2010, table 2)."""
@@ -16,7 +16,7 @@ _CRITICAL: Final = ((0.01, -3.90), (0.05, -3.34), (0.10, -3.04))
 _LONG_ONLY: Final = "This market cannot be sold short: only the cheap leg is bought, so the pair is not hedged."
 
 
-def write_pair_trading(parameters: PairParameters, setting: Setting) -> Written:
+def write_pair_trading(parameters: PairParameters, setting: Setting) -> WrittenStrategy:
     """Buy the cheap leg and sell the dear one when the z-score is far from zero, close when it is near again.
 
     Both legs together are worth the equity times the leverage.
@@ -43,7 +43,7 @@ def write_pair_trading(parameters: PairParameters, setting: Setting) -> Written:
         weights = ("share", f"{number(setting.leverage)} - share")
     legs = (f'"{first.ticker}"', f'"{second.ticker}"')
     lines += _signals(parameters, setting, legs, weights)
-    return Written("\n".join(lines) + "\n", "cross", unreached if setting.shorts else (*unreached, _LONG_ONLY))
+    return WrittenStrategy("\n".join(lines) + "\n", "cross", unreached if setting.shorts else (*unreached, _LONG_ONLY))
 
 
 _HEDGE: Final = "hedge"

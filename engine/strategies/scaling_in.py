@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from api.strategies import DcaParameters, GridParameters
-from engine.strategies import Setting, Written, number, one_line
+from engine.strategies import Setting, WrittenStrategy, number, one_line
 
 _DAY: Final = 86_400
 _EVERY: Final = {"hourly": "1h", "daily": "1d", "weekly": "1w", "monthly": "1M"}
@@ -13,7 +13,7 @@ _HOURS: Final = {"hourly": 1, "daily": 24, "weekly": 168, "monthly": 730}
 """Hours from one purchase to the next; a month has 730 on average."""
 
 
-def write_dca(parameters: DcaParameters, setting: Setting) -> Written:
+def write_dca(parameters: DcaParameters, setting: Setting) -> WrittenStrategy:
     """Buy on the first or last bar of the chosen day (or hour), while the condition holds; sell all on an exit."""
     ticker = "TICKER"
     if parameters.ticker is not None:
@@ -34,7 +34,7 @@ def write_dca(parameters: DcaParameters, setting: Setting) -> Written:
     if parameters.exit_script is not None:
         lines.append(f"leave = {one_line(parameters.exit_script)}")
         lines.append(f"emit_signal(leave, exit({ticker}))")
-    return Written("\n".join(lines) + "\n", "isolated", _dca_warnings(parameters, setting, most))
+    return WrittenStrategy("\n".join(lines) + "\n", "isolated", _dca_warnings(parameters, setting, most))
 
 
 def _offset(parameters: DcaParameters, setting: Setting) -> float:
@@ -58,7 +58,7 @@ def _dca_warnings(parameters: DcaParameters, setting: Setting, most: int) -> tup
     return tuple(found)
 
 
-def write_grid(parameters: GridParameters, setting: Setting) -> Written:
+def write_grid(parameters: GridParameters, setting: Setting) -> WrittenStrategy:
     """Place the grid around the first close, sized so that all levels together use the ticker's share of the cash.
 
     A script does not remember where it last placed its grid. So bands as wide as the grid, counted from the first
@@ -85,7 +85,7 @@ def write_grid(parameters: GridParameters, setting: Setting) -> Written:
     else:
         lines.append(f"emit_signal(reset and not first, exit({ticker}))")
         lines.append(f"emit_signal(first or reset, {lay})")
-    return Written("\n".join(lines) + "\n", "isolated")
+    return WrittenStrategy("\n".join(lines) + "\n", "isolated")
 
 
 def _reset(parameters: GridParameters, setting: Setting) -> list[str]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 from api.accounts import Account, BalancesRequest, BalancesResponse, OpenOrdersRequest, OpenOrdersResponse, Position
-from api.orders import CancelRequest, ListRequest, ListResponse, Order, PlacedOrder, PlaceRequest
+from api.orders import CancelRequest, Order, OrdersRequest, OrdersResponse, PlacedOrder, PlaceRequest
 from api.symbols import Instrument
 from engine.access import LOCAL_AGENT
 from engine.trading_rules import Exits
@@ -54,7 +54,7 @@ class Venue(Protocol):
         """
         ...
 
-    def orders(self, request: ListRequest) -> ListResponse:
+    def orders(self, request: OrdersRequest) -> OrdersResponse:
         """A page of the orders placed here, newest first, including ended ones."""
         ...
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from api.client import Client
     from safety.gate.judging import Judge
     from safety.ledger import Ledger
-    from safety.sending.execution import Executor
+    from safety.sending.execution import OrderSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class GateContext:
     channels: Channels
     ledger: Ledger
     judge: Judge
-    executor: Executor
+    executor: OrderSender
     now: Callable[[], float]
     webhook_secret: SecretStr | None = None
 

@@ -49,9 +49,9 @@ from safety.terms.facts import Outcome
 from safety.terms.intent import Caller, Intent
 from safety.terms.proposal import (
     Channel,
-    Deployment,
-    Order,
-    Publication,
+    DeploymentTerms,
+    OrderTerms,
+    PublicationTerms,
     canonical_json,
 )
 
@@ -106,7 +106,7 @@ class Deployments:
             done = await self.context.client.call(LIVE_SUBSCRIBE, request.model_copy(update={"webhook": webhook}))
             return _as_gated(done)
         webhook = request.webhook
-        action = Deployment(
+        action = DeploymentTerms(
             action="subscribe",
             strategy_id=request.strategy_id,
             account_id=request.account_id,
@@ -131,7 +131,7 @@ class Deployments:
             )
         if found.mode == "signal":
             return _as_gated(await self.context.client.call(LIVE_RESUME, request))
-        action = Deployment(
+        action = DeploymentTerms(
             action="resume",
             strategy_id=request.strategy_id,
             account_id=found.account_id,
@@ -139,7 +139,7 @@ class Deployments:
         )
         return await self._deploy(action, Caller(tool, client), None)
 
-    async def _deploy(self, action: Deployment, caller: Caller, secret: str | None) -> GatedSubscription:
+    async def _deploy(self, action: DeploymentTerms, caller: Caller, secret: str | None) -> GatedSubscription:
         refused = await _orders_refused(self.context, action)
         action = action.model_copy(update={"refused": refused or None})
         deployed = await _stand(self.context, action, caller, secret)
@@ -189,7 +189,7 @@ async def place_for_strategy(context: GateContext, request: PlaceRequest, subscr
         Denied: The policy denies it.
         HeyTradersError: The service refuses a request for a reason that can be fixed.
     """
-    admitted = await admit_and_carry_out(context, Order.of(request), Caller(LIVE, subscription_id, key))
+    admitted = await admit_and_carry_out(context, OrderTerms.of(request), Caller(LIVE, subscription_id, key))
     return admitted.intent
 
 
@@ -200,7 +200,7 @@ async def cancel_for_strategy(context: GateContext, key: str) -> Intent | None:
         HeyTradersError: It could not be cancelled, or had ended.
     """
     intent = await to_thread.run_sync(context.ledger.by_origin, key)
-    if intent is None or intent.order_id is None or not isinstance(intent.proposal.action, Order):
+    if intent is None or intent.order_id is None or not isinstance(intent.proposal.action, OrderTerms):
         return intent
     shown = ShownOrder.model_validate({**(intent.result or {}), "order_id": intent.order_id})
     cancelled = await cancel_order(context.client, cancel_request(shown))
@@ -214,7 +214,7 @@ _HOSTED: Final = (
 )
 
 
-async def _orders_refused(context: GateContext, action: Deployment) -> tuple[str, ...]:
+async def _orders_refused(context: GateContext, action: DeploymentTerms) -> tuple[str, ...]:
     """Which orders of a strategy the policy would refuse, and what a hosted service leaves open.
 
     Raises:
@@ -297,7 +297,9 @@ def _market_refused(limits: Limits, instrument: Instrument) -> str:
     return ""
 
 
-async def _stand(context: GateContext, action: Deployment, caller: Caller, secret: str | None) -> GatedSubscription:
+async def _stand(
+    context: GateContext, action: DeploymentTerms, caller: Caller, secret: str | None
+) -> GatedSubscription:
     await _look_again(context)
     signing = SecretStr(secret) if secret else None
     admitted = await admit_and_carry_out(context, action, caller, webhook_secret=signing)
@@ -315,7 +317,7 @@ async def _look_again(context: GateContext) -> None:
     """
     ledger, service = context.ledger, context.services
     placed = await to_thread.run_sync(lambda: ledger.intents(states={"ACKED"}, service=service, limit=MOST))
-    ours = {each.order_id: each for each in reversed(placed) if isinstance(each.proposal.action, Deployment)}
+    ours = {each.order_id: each for each in reversed(placed) if isinstance(each.proposal.action, DeploymentTerms)}
     if not ours:
         return
     listed = await context.client.call(LIVE_SUBSCRIPTIONS_LIST, SubscriptionsRequest(ended=True))
@@ -370,7 +372,7 @@ async def _publish(
     caller: Caller,
 ) -> Intent:
     body = canonical_json(request.model_dump(mode="json", exclude_none=True))
-    admitted = await admit_and_carry_out(context, Publication(action=action, body=body), caller)
+    admitted = await admit_and_carry_out(context, PublicationTerms(action=action, body=body), caller)
     error = stopped(admitted.intent)
     if error is not None:
         raise error

@@ -24,8 +24,8 @@ from api.exchanges import ExchangeId
 from api.orders import Order as ShownOrder
 from api.symbols import BITCOIN_IN_DOLLARS, BITCOIN_IN_WON, Instrument, resolve
 from safety.policy.evaluation import Need
-from safety.terms.facts import AccountFacts, Facts, Quote, Resting
-from safety.terms.proposal import Action, Channel, Order, Publication
+from safety.terms.facts import AccountFacts, Facts, Quote, RestingOrder
+from safety.terms.proposal import Action, Channel, OrderTerms, PublicationTerms
 
 DOLLARS: Final = frozenset({"USD", "USDT", "USDC"})
 """Each counts as one USD."""
@@ -40,7 +40,7 @@ ZERO: Final = Decimal(0)
 
 
 def account_facts(
-    order: Order, shown: BalancesResponse, age: float, quote: Quote | None, usd_rate: Decimal | None
+    order: OrderTerms, shown: BalancesResponse, age: float, quote: Quote | None, usd_rate: Decimal | None
 ) -> AccountFacts:
     """The snapshot for rules about `order`.
 
@@ -72,7 +72,7 @@ def account_facts(
 
 
 def _add_spot(
-    order: Order,
+    order: OrderTerms,
     shown: BalancesResponse,
     quote: Quote | None,
     usd_rate: Decimal | None,
@@ -92,7 +92,7 @@ def _add_spot(
     values[OTHER] = max(ZERO, shown.total_equity_usd - cash - values[order.symbol])
 
 
-def _symbol(order: Order, written: str) -> str:
+def _symbol(order: OrderTerms, written: str) -> str:
     """A symbol in the notation of orders, from any notation of the service; an unreadable one is returned unchanged."""
     try:
         return resolve(written, order.exchange).symbol
@@ -114,9 +114,9 @@ def _mark(position: Position) -> Decimal | None:
     return price if price > 0 else None
 
 
-def _resting(order: Order, shown: ShownOrder) -> Resting:
+def _resting(order: OrderTerms, shown: ShownOrder) -> RestingOrder:
     remaining = shown.remaining_amount if shown.remaining_amount is not None else shown.amount
-    return Resting(
+    return RestingOrder(
         symbol=_symbol(order, shown.symbol or ""),
         side=shown.side or "",
         price=shown.price,
@@ -176,9 +176,9 @@ class Gathering:
             HeyTradersError: The service refuses a request for a reason that can be fixed.
         """
         found = Facts(now=self.now(), money=channel.money)
-        if isinstance(action, Order):
+        if isinstance(action, OrderTerms):
             found = await self._about_order(action, wanted, found, channel)
-        elif isinstance(action, Publication) and "texts" in wanted:
+        elif isinstance(action, PublicationTerms) and "texts" in wanted:
             found = replace(found, known_texts=await self._known_texts())
         if "clock" in wanted:
             found = replace(found, clock_skew=await self._clock_skew())
@@ -223,7 +223,7 @@ class Gathering:
         answer = await _unless_later(self.client.call(market.MARKET_TICKERS, asked))
         return None if answer is None else next((t for t in answer.tickers if t.symbol == instrument.symbol), None)
 
-    async def _about_order(self, order: Order, wanted: frozenset[Need], found: Facts, channel: Channel) -> Facts:
+    async def _about_order(self, order: OrderTerms, wanted: frozenset[Need], found: Facts, channel: Channel) -> Facts:
         seen = _Seen()
         async with anyio.create_task_group() as tasks:
             if not wanted.isdisjoint({"quote", "usd_rate", "account"}):
@@ -245,7 +245,7 @@ class Gathering:
         healthy = not ("quote" in wanted and seen.quote is None) and not ("account" in wanted and account is None)
         return replace(found, now=now, quote=quote, usd_rate=seen.usd_rate, account=account, upstream_healthy=healthy)
 
-    async def _see_price(self, order: Order, seen: _Seen) -> None:
+    async def _see_price(self, order: OrderTerms, seen: _Seen) -> None:
         try:
             seen.quote = await self.quote(order.exchange, order.symbol)
             seen.quote_at = self.now()
@@ -272,7 +272,7 @@ class Gathering:
             shown = await self.client.call(accounts.ACCOUNTS_GET, accounts.AccountRequest(account_id=account_id))
             self._venues[account_id] = (shown.exchange, shown.market_type)
 
-    async def _usd_rate(self, order: Order) -> Decimal | None:
+    async def _usd_rate(self, order: OrderTerms) -> Decimal | None:
         """USD per unit of the order's quote currency.
 
         KRW is converted through bitcoin's two prices; other currencies are not converted.
@@ -303,7 +303,7 @@ class Gathering:
 
     async def _known_texts(self) -> tuple[str, ...]:
         """Ids, balances and positions of every account, which a publication must not reveal."""
-        listed = await self.client.call(accounts.ACCOUNTS_LIST, accounts.ListRequest())
+        listed = await self.client.call(accounts.ACCOUNTS_LIST, accounts.AccountsRequest())
         ids = [account.account_id for account in listed.accounts if account.account_id]
         texts = set(ids)
         for account_id in ids:

@@ -24,12 +24,12 @@ from safety.sending.listing import ids
 from safety.sending.watcher import FOLLOWED
 from safety.terms.facts import AccountFacts, Facts
 from safety.terms.intent import LABEL_PREFIX
-from safety.terms.proposal import Deployment, Order
+from safety.terms.proposal import DeploymentTerms, OrderTerms
 
 if TYPE_CHECKING:
     from safety.gate import GateContext
 
-ANY_ORDER: Final = Order(
+ANY_ORDER: Final = OrderTerms(
     account_id="-",
     exchange=DEFAULT_EXCHANGE,
     market_type="spot",
@@ -160,7 +160,7 @@ def _known(context: GateContext) -> tuple[set[str], dict[str, orders.Order], lis
     unclear = ledger.intents(states={"SENT", "UNKNOWN"}, service=context.services, limit=MOST)
     fresh: dict[str, orders.Order] = {}
     for intent in placed:
-        if intent.order_id and intent.changed_at > since and isinstance(intent.proposal.action, Order):
+        if intent.order_id and intent.changed_at > since and isinstance(intent.proposal.action, OrderTerms):
             shown = orders.Order.model_validate({**(intent.result or {}), "order_id": intent.order_id})
             if shown.status is None or shown.status in orders.CANCELLABLE:
                 fresh[intent.order_id] = shown
@@ -172,7 +172,7 @@ async def _open_orders(context: GateContext) -> list[orders.Order]:
     found: dict[str, orders.Order] = {}
     for status in orders.CANCELLABLE:
         for page in range(MAX_PAGES):
-            asked = orders.ListRequest(status=status, limit=PAGE, offset=page * (PAGE - 1))
+            asked = orders.OrdersRequest(status=status, limit=PAGE, offset=page * (PAGE - 1))
             answer = await context.client.call(orders.ORDERS_LIST, asked)
             found |= {name: order for order in answer.orders if (name := order_id_of(order))}
             if len(answer.orders) < PAGE:
@@ -248,13 +248,13 @@ def _traded_upon(context: GateContext) -> list[str]:
     """Accounts of strategies that were deployed or resumed and, as far as the ledger knows, still run."""
     latest: dict[str, tuple[str | None, object]] = {}
     for intent in reversed(context.ledger.intents(states={"ACKED"}, service=context.services, limit=MOST)):
-        if isinstance(intent.proposal.action, Deployment):
+        if isinstance(intent.proposal.action, DeploymentTerms):
             status = (intent.result or {}).get("status")
             latest[intent.order_id or intent.intent_id] = intent.proposal.action.account_id, status
     return sorted({account_id for account_id, status in latest.values() if account_id and status not in QUIET})
 
 
-async def _judge(context: GateContext, order: Order, account: AccountFacts) -> None:
+async def _judge(context: GateContext, order: OrderTerms, account: AccountFacts) -> None:
     ledger, equity = context.ledger, account.equity_usd
     money = (await context.channels.of(order)).money
     if equity is not None:

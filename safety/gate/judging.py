@@ -18,13 +18,13 @@ from anyio import to_thread
 
 from api.errors import Unavailable, clean, show
 from safety.gate.gathering import Gathering
-from safety.human.in_force import Approver, Assured, Loaded, assurance_of, covers, load, signed_by, trusted
+from safety.human.in_force import Approver, AssuranceLevel, Loaded, assurance_of, covers, load, signed_by, trusted
 from safety.policy import account, orders
 from safety.policy.evaluation import Need, Trip, evaluate, findings_of, needs, tripped
 from safety.policy.limits import Limits
-from safety.terms.facts import Decision, Facts, Outcome, SwitchState, Usage
-from safety.terms.intent import GO, Intent, State, Verdict, stop
-from safety.terms.proposal import Action, Channel, Channels, Order, account_of
+from safety.terms.facts import Facts, Outcome, PolicyDecision, SwitchState, Usage
+from safety.terms.intent import GO, Intent, IntentState, Verdict, stop
+from safety.terms.proposal import Action, Channel, Channels, OrderTerms, account_of
 
 if TYPE_CHECKING:
     from safety.ledger import Ledger
@@ -67,8 +67,8 @@ class Assessment:
     loaded: Loaded
     facts: Facts
     approver: Approver | None
-    assured: Assured
-    settled: Decision | None = None
+    assured: AssuranceLevel
+    settled: PolicyDecision | None = None
     standing: bool = False
 
     @property
@@ -76,7 +76,7 @@ class Assessment:
         """The limits for the action's kind of money."""
         return self.loaded.policy.limits(self.channel.money)
 
-    def decide(self, usage: Usage, switch: SwitchState, *, again: bool = False) -> Decision:
+    def decide(self, usage: Usage, switch: SwitchState, *, again: bool = False) -> PolicyDecision:
         """Apply the policy. Never raises.
 
         Args:
@@ -121,7 +121,7 @@ class Assessment:
             )
         return GO
 
-    def _only_waits_for_a_price(self, decision: Decision) -> bool:
+    def _only_waits_for_a_price(self, decision: PolicyDecision) -> bool:
         """Whether the only objection is a stale price. The intent then waits until its deadline."""
         quote, old = self.facts.quote, self.limits.quote_age
         denied = [each.rule for each in decision.findings if each.outcome is Outcome.DENY]
@@ -133,7 +133,7 @@ class Assessment:
         Limit orders have their own price, which the collar checks.
         """
         then, now = intent.proposal.quote, self.facts.quote
-        if not isinstance(self.action, Order) or self.action.price is not None or then is None:
+        if not isinstance(self.action, OrderTerms) or self.action.price is not None or then is None:
             return False
         return now is None or abs(now.price - then) > MAX_DRIFT * then
 
@@ -193,7 +193,7 @@ class Judge:
         rules = (*FACTLESS, account.switch) if switch.state == "HALTED" else FACTLESS
         found, _ = findings_of(action, limits, bare, rules, tired=False)
         if any(finding.outcome is Outcome.DENY for finding in found):
-            settled = Decision(Outcome.DENY, found, loaded.policy.hash)
+            settled = PolicyDecision(Outcome.DENY, found, loaded.policy.hash)
             return Assessment(action, channel, loaded, bare, approver, assured, settled)
         wanted = needs(action, limits, switch.state)
         shown = _SHOWN if priced or can_elicit or limits.ask_a_human else frozenset[Need]()
@@ -209,7 +209,7 @@ class Judge:
 
     def _moment(
         self, channel: Channel, *, can_elicit: bool
-    ) -> tuple[tuple[Loaded, Approver | None, Assured], Switch, bool | None]:
+    ) -> tuple[tuple[Loaded, Approver | None, AssuranceLevel], Switch, bool | None]:
         """Policy, approver, switch and whether labels come back, read from the ledger at one moment."""
         with self.ledger.moment():
             echoed = channel.labels_echoed
@@ -224,7 +224,7 @@ class Judge:
         placed = self.ledger.intents(states={"ACKED"}, service=(channel.service,), limit=MOST_STANDING)
         own = (each for each in placed if each.order_id == subscription_id and each.proposal.action.kind == "standing")
         intent = next(own, None)
-        if intent is None or not isinstance(action, Order) or intent.proposal.money != channel.money:
+        if intent is None or not isinstance(action, OrderTerms) or intent.proposal.money != channel.money:
             return False
         if account_of(intent.proposal.action) != action.account_id:
             return False
@@ -233,7 +233,7 @@ class Judge:
             return False
         return signed_by(intent, approver) or (intent.automatic and not limits.ask_for_standing)
 
-    def in_force(self, *, can_elicit: bool = False) -> tuple[Loaded, Approver | None, Assured]:
+    def in_force(self, *, can_elicit: bool = False) -> tuple[Loaded, Approver | None, AssuranceLevel]:
         """The policy in force, the approver and the assurance level. Reads files and the ledger."""
         loaded, approver = load(self.home, self.ledger), trusted(self.home, self.ledger)
         assured = assurance_of(
@@ -249,14 +249,14 @@ class Judge:
 EXIT: Final = "exit_sent"
 """Event kind: an exit of an approved order was sent. The subject is the order's intent."""
 
-_PLACED: Final[frozenset[State]] = frozenset({"ACKED", "SENT", "UNKNOWN", "ABSENT"})
+_PLACED: Final[frozenset[IntentState]] = frozenset({"ACKED", "SENT", "UNKNOWN", "ABSENT"})
 
 _STRATEGY_ORDERS: Final = 1_000
 """How many placed orders are searched for those of a strategy, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
+class SentExit:
     """An exit that is about to be sent: `role` is stop_loss or take_profit, `price` is its trigger.
 
     `again` says why an earlier one did not fill, for the journal.
@@ -271,7 +271,7 @@ class Exit:
     again: str = ""
 
 
-def _opened_by_strategy(ledger: Ledger, intent: Intent, entry: Order) -> Decimal:
+def _opened_by_strategy(ledger: Ledger, intent: Intent, entry: OrderTerms) -> Decimal:
     """How much the newest orders of a deployment like this entry may have opened: one exit covers them together."""
     placed = ledger.intents(states=_PLACED, limit=_STRATEGY_ORDERS)
     like = (
@@ -281,11 +281,11 @@ def _opened_by_strategy(ledger: Ledger, intent: Intent, entry: Order) -> Decimal
     )
     same = (entry.account_id, entry.symbol, entry.side)
     return sum(
-        (o.amount for o in like if isinstance(o, Order) and (o.account_id, o.symbol, o.side) == same), Decimal(0)
+        (o.amount for o in like if isinstance(o, OrderTerms) and (o.account_id, o.symbol, o.side) == same), Decimal(0)
     )
 
 
-def permit_exit(ledger: Ledger, label: str, order: Exit) -> str:
+def permit_exit(ledger: Ledger, label: str, order: SentExit) -> str:
     """Check whether an exit may be sent: it must match an exit of an order that passed this gate, as approved.
 
     Limits on entries do not apply, since an exit only closes an admitted position. A halt does apply: while the switch
@@ -302,7 +302,7 @@ def permit_exit(ledger: Ledger, label: str, order: Exit) -> str:
     """
     intent = ledger.by_label({label}).get(label)
     entry = None if intent is None else intent.proposal.action
-    if intent is None or not isinstance(entry, Order) or intent.state not in _PLACED:
+    if intent is None or not isinstance(entry, OrderTerms) or intent.state not in _PLACED:
         return "no order that passed the gate has this exit"
     if intent.digest != intent.proposal.digest:
         return "the approved order was changed in the ledger"

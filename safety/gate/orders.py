@@ -15,16 +15,16 @@ from anyio import to_thread
 from api import orders
 from api.errors import HeyTradersError, InvalidInput, NotNow
 from api.orders import PlaceRequest, wrong_side
-from safety.face import Answer, Asking, GatedOrder
+from safety.face import Asking, DialogAnswer, GatedOrder
 from safety.gate.halting import pull
 from safety.gate.judging import Assessment
 from safety.gate.wording import gated_order, how_to_approve, refusal, stopped
 from safety.human.in_force import BY_ELICITATION, covers
 from safety.human.screen import question
 from safety.policy.case import worth
-from safety.terms.facts import Decision, SwitchState, Usage
+from safety.terms.facts import PolicyDecision, SwitchState, Usage
 from safety.terms.intent import Admission, Caller, Intent, Verdict, stop
-from safety.terms.proposal import Action, Order, Proposal
+from safety.terms.proposal import Action, OrderTerms, Proposal
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -47,7 +47,7 @@ class Admitted:
     """
 
     intent: Intent
-    decision: Decision
+    decision: PolicyDecision
     repeated: bool
     assessment: Assessment
 
@@ -143,7 +143,7 @@ def refuse_where_there_are_no_plans(context: GateContext, action: Action) -> Non
     Raises:
         InvalidInput: The order has one of them; nothing was sent.
     """
-    if not isinstance(action, Order) or context.channels.trade_plans:
+    if not isinstance(action, OrderTerms) or context.channels.trade_plans:
         return
     given = {"stop_loss": action.stop_loss, "take_profit": action.take_profit, "reduce_only": action.reduce_only}
     names = [name for name, value in given.items() if value is not None]
@@ -159,7 +159,7 @@ def refuse_where_there_are_no_plans(context: GateContext, action: Action) -> Non
 def _refuse_wrong_sides(assessment: Assessment) -> None:
     """Refuse an exit that would close the position at once, before asking anyone, if the price is known."""
     action, quote = assessment.action, assessment.facts.quote
-    if not isinstance(action, Order) or action.price is not None or quote is None:
+    if not isinstance(action, OrderTerms) or action.price is not None or quote is None:
         return
     wrong = wrong_side(action.own_request, quote.price, "the market price")
     if wrong is not None:
@@ -176,7 +176,7 @@ async def refuse_what_the_exchange_does_not_take(context: GateContext, assessmen
         HeyTradersError: Says what the exchange does not take, and what it would.
     """
     action = assessment.action
-    if isinstance(action, Order) and assessment.channel.exchange is not None and assessment.settled is None:
+    if isinstance(action, OrderTerms) and assessment.channel.exchange is not None and assessment.settled is None:
         with suppress(NotNow):
             await context.channels.check(action.own_request)
 
@@ -186,11 +186,11 @@ def _book(
 ) -> tuple[Admission, Usage | None]:
     """Decide and book, and claim too if `claims`, unless the usage engages the kill switch."""
     ledger, account = context.ledger, assessment.facts.account
-    if isinstance(assessment.action, Order) and account is not None and account.equity_usd is not None:
+    if isinstance(assessment.action, OrderTerms) and account is not None and account.equity_usd is not None:
         ledger.saw_equity(assessment.channel.money, assessment.action.account_id, account.equity_usd)
     seen: list[Usage] = []
 
-    def decide(usage: Usage, state: SwitchState) -> Decision:
+    def decide(usage: Usage, state: SwitchState) -> PolicyDecision:
         seen.append(usage)
         return assessment.decide(usage, state)
 
@@ -226,7 +226,7 @@ def propose(context: GateContext, assessment: Assessment) -> Proposal:
 
 
 def _notional(assessment: Assessment) -> Decimal | None:
-    return worth(assessment.action, assessment.facts).usd if isinstance(assessment.action, Order) else None
+    return worth(assessment.action, assessment.facts).usd if isinstance(assessment.action, OrderTerms) else None
 
 
 WENT_AWAY: Final = "the call was cancelled before anything was sent"
@@ -249,7 +249,7 @@ class Orders:
         Raises:
             HeyTradersError: It was definitely not placed; the error says why and what to do.
         """
-        admitted = await admit_and_carry_out(self.context, Order.of(request), Caller(tool, client))
+        admitted = await admit_and_carry_out(self.context, OrderTerms.of(request), Caller(tool, client))
         return _told(admitted.intent, repeated=admitted.repeated)
 
     async def place_and_follow(
@@ -261,7 +261,7 @@ class Orders:
             HeyTradersError: It was definitely not placed; the error says why and what to do.
         """
         wait = Wait(asking, wait_seconds)
-        order, caller, able = Order.of(request), Caller(tool, client), asking.available
+        order, caller, able = OrderTerms.of(request), Caller(tool, client), asking.available
         if able:
             admitted = await admit(self.context, order, caller, ask_first=True, can_elicit=True)
         else:
@@ -301,10 +301,10 @@ async def carry_out(
     """
     if intent.state not in {"APPROVED", "NOT_SENT"}:
         return intent
-    ground = assessment if at_once else None
+    check = assessment if at_once else None
     try:
         intent = await context.executor.execute(
-            intent.intent_id, ground=ground, admitted=intent if at_once else None, webhook_secret=webhook_secret
+            intent.intent_id, check=check, admitted=intent if at_once else None, webhook_secret=webhook_secret
         )
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):
@@ -342,7 +342,7 @@ def _yes_counts(admitted: Admitted) -> bool:
 
 async def _ask(context: GateContext, intent: Intent, wait: Wait) -> Intent:
     """Ask the question, whose text never changes, and book the answer. Without an answer, the intent is unchanged."""
-    answer: Answer = "not_asked"
+    answer: DialogAnswer = "not_asked"
     with anyio.move_on_after(wait.left):
         answer = await wait.asking.ask(intent.intent_id, question(intent.proposal))
     if answer == "not_asked":
@@ -429,9 +429,9 @@ async def followed(context: GateContext, intent: Intent, wait: Wait) -> Intent:
 async def refreshed(context: GateContext, intent: Intent) -> Intent:
     """The intent with the current state of its order, if it is among the newest."""
     order = intent.proposal.action
-    if intent.state != "ACKED" or not isinstance(order, Order) or ended(intent):
+    if intent.state != "ACKED" or not isinstance(order, OrderTerms) or ended(intent):
         return intent
-    asked = orders.ListRequest(account_id=order.account_id, symbol=order.symbol, limit=LISTED)
+    asked = orders.OrdersRequest(account_id=order.account_id, symbol=order.symbol, limit=LISTED)
     try:
         listed = await context.client.call(orders.ORDERS_LIST, asked)
     except HeyTradersError:

@@ -28,14 +28,14 @@ from safety.policy.evaluation import Policy
 from safety.policy.explain import Remaining, explained_markdown, left
 from safety.policy.limits import Limits
 from safety.terms.facts import Facts, Outcome, finding_report
-from safety.terms.intent import LABEL_PREFIX, State
-from safety.terms.proposal import Money, Order
+from safety.terms.intent import LABEL_PREFIX, IntentState
+from safety.terms.proposal import Money, OrderTerms
 
 if TYPE_CHECKING:
     from safety.gate import GateContext
 
 
-UNRESOLVED: Final[frozenset[State]] = frozenset({"SENT", "UNKNOWN", "ABSENT"})
+UNRESOLVED: Final[frozenset[IntentState]] = frozenset({"SENT", "UNKNOWN", "ABSENT"})
 MAX_BODY: Final = 300
 """Maximum characters of an event's body in the journal resource."""
 
@@ -90,7 +90,7 @@ def _next_step(switch: Switch, limits: Limits, pending: bool, unresolved: bool) 
 
 def _relabelled(order: ShownOrder, actions: dict[str, object]) -> ShownOrder:
     action = actions.get(order.label or "")
-    return order.model_copy(update={"label": action.label}) if isinstance(action, Order) else order
+    return order.model_copy(update={"label": action.label}) if isinstance(action, OrderTerms) else order
 
 
 def _line(event: Event) -> str:
@@ -118,7 +118,7 @@ class Reports:
 
     async def preview(self, request: PlaceRequest) -> Preview:
         """Judge the order as if it were placed."""
-        order = Order.of(request)
+        order = OrderTerms.of(request)
         refuse_where_there_are_no_plans(self.context, order)
         assessment = await self.context.judge.assess(order)
         await refuse_what_the_exchange_does_not_take(self.context, assessment)
@@ -254,7 +254,7 @@ def steps(order: PlaceRequest, listed: Ticker | None, quote: Decimal | None) -> 
     return found
 
 
-def unknowns(order: Order, facts: Facts, value: Decimal | None) -> list[str]:
+def unknowns(order: OrderTerms, facts: Facts, value: Decimal | None) -> list[str]:
     """What of a preview could not be computed, and what follows.
 
     Args:

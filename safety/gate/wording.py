@@ -14,14 +14,14 @@ from api.errors import Denied, HeyTradersError, error_for
 from api.inputs import iso
 from api.orders import Order as ShownOrder
 from api.outputs import to_wire
-from safety.face import HOW_TO_APPROVE, Confirmed, GatedOrder, IntentReport, OrderOutcome, Waiting
+from safety.face import HOW_TO_APPROVE, Confirmed, GatedOrder, IntentReport, OrderOutcome, WaitingIntent
 from safety.human.in_force import BY_ELICITATION
 from safety.human.screen import summary
-from safety.terms.facts import Decision
-from safety.terms.intent import Intent, State
-from safety.terms.proposal import Order
+from safety.terms.facts import PolicyDecision
+from safety.terms.intent import Intent, IntentState
+from safety.terms.proposal import OrderTerms
 
-OUTCOMES: Final[dict[State, OrderOutcome]] = {
+OUTCOMES: Final[dict[IntentState, OrderOutcome]] = {
     "PENDING": "approval_required",
     "APPROVED": "approval_required",
     "SENT": "unknown",
@@ -36,7 +36,7 @@ MOST_NAMED: Final = 3
 
 NOTHING_NEW: Final = "This is the order of an earlier, identical call; no second order was made."
 
-NEXT_STEPS: Final[dict[State, str]] = {
+NEXT_STEPS: Final[dict[IntentState, str]] = {
     "PENDING": "Ask the user to run `{how}` in a terminal; then look with order_intent. Calling again changes nothing.",
     "APPROVED": "It is approved and about to be sent; look with order_intent.",
     "SENT": "It is being sent; look with order_intent. Never place it again: it may exist.",
@@ -67,14 +67,14 @@ def how_to_approve(intent: Intent) -> str:
 def next_step(intent: Intent) -> str | None:
     """What to do now; `None` if there is nothing left to do. Only results of orders have a field for the intent id."""
     text = NEXT_STEPS.get(intent.state)
-    if text is not None and not isinstance(intent.proposal.action, Order):
+    if text is not None and not isinstance(intent.proposal.action, OrderTerms):
         text = text.replace("order_intent", f'order_intent(intent_id="{intent.intent_id}")')
     return None if text is None else text.format(how=how_to_approve(intent))
 
 
-def waiting(intent: Intent) -> Waiting:
+def waiting(intent: Intent) -> WaitingIntent:
     """An intent that a human has to decide."""
-    return Waiting(
+    return WaitingIntent(
         intent_id=intent.intent_id,
         summary=summary(intent.proposal),
         expires_at=time(intent.proposal.expires),
@@ -110,7 +110,7 @@ def confirmed_by(intent: Intent) -> Confirmed:
 
 def stand(intent: Intent) -> dict[str, Any]:
     """The state of an intent, in the fields of every gated result. A finished non-order has no outcome."""
-    done = intent.state == "ACKED" and not isinstance(intent.proposal.action, Order)
+    done = intent.state == "ACKED" and not isinstance(intent.proposal.action, OrderTerms)
     return {
         "outcome": None if done else OUTCOMES.get(intent.state, "not_placed"),
         "approval": waiting(intent) if intent.state == "PENDING" else None,
@@ -119,7 +119,7 @@ def stand(intent: Intent) -> dict[str, Any]:
 
 def intent_report(intent: Intent) -> IntentReport:
     """The outcome of an intent."""
-    shown = own_order(intent) if isinstance(intent.proposal.action, Order) else None
+    shown = own_order(intent) if isinstance(intent.proposal.action, OrderTerms) else None
     subscription = (intent.result or {}).get("subscription_id")
     return IntentReport(
         intent_id=intent.intent_id,
@@ -139,12 +139,12 @@ def intent_report(intent: Intent) -> IntentReport:
 
 def own_order(intent: Intent) -> dict[str, Any] | None:
     """The order as the service last showed it, under the caller's own label."""
-    if not intent.result or not isinstance(intent.proposal.action, Order):
+    if not intent.result or not isinstance(intent.proposal.action, OrderTerms):
         return None
     return {**intent.result, "label": intent.proposal.action.label}
 
 
-def refusal(decision: Decision, tool: str) -> Denied:
+def refusal(decision: PolicyDecision, tool: str) -> Denied:
     """A denial as an error: the worst rule with its numbers, other objections, what to do, and a call that passes."""
     worst = decision.worst
     others = [f"{each.rule}: {each.reason}" for each in decision.against if each is not worst]
@@ -163,7 +163,7 @@ def refusal(decision: Decision, tool: str) -> Denied:
     )
 
 
-def call(tool: str, order: Order) -> str:
+def call(tool: str, order: OrderTerms) -> str:
     """A tool call that asks for `order`."""
     fields = order.model_dump(exclude={"kind", "market_type"}, exclude_none=True)
     return f"{tool}({', '.join(f'{name}={_literal(value)}' for name, value in fields.items())})"
@@ -190,7 +190,7 @@ def stopped(intent: Intent) -> HeyTradersError | None:
 def _under_own_label(intent: Intent) -> str:
     """The service's message, with the caller's label in place of ours in a corrected call."""
     action = intent.proposal.action
-    if not intent.label or not isinstance(action, Order):
+    if not intent.label or not isinstance(action, OrderTerms):
         return intent.reason
     if action.label is not None:
         return intent.reason.replace(intent.label, action.label)

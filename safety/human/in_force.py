@@ -24,9 +24,9 @@ from safety.policy.evaluation import Policy
 from safety.policy.limits import Limits, meet
 from safety.policy.text import BadPolicy, parse_policy, write_policy
 from safety.private_file import BadFile, read_bounded
-from safety.terms.facts import Assurance, Decision, Outcome
+from safety.terms.facts import Assurance, Outcome, PolicyDecision
 from safety.terms.intent import Intent
-from safety.terms.proposal import Order
+from safety.terms.proposal import OrderTerms
 
 if TYPE_CHECKING:
     from safety.human.signing import SigningKey
@@ -39,7 +39,7 @@ ELICITATION_CEILING: Final = Decimal(25)
 """USD. A program may answer a dialog, so no policy lets a dialog approve more than this."""
 
 
-class Pins(Protocol):
+class ApproverRecord(Protocol):
     """The ledger's record of the approver."""
 
     def approver(self) -> str | None:
@@ -110,7 +110,7 @@ def policy_words(version: int, toml: str) -> str:
     return f"heytraders-mcp policy version {version} sha256 {hashlib.sha256(toml.encode()).hexdigest()}"
 
 
-def covers(intent: Intent, decision: Decision, approver: Approver | None, limits: Limits) -> bool:
+def covers(intent: Intent, decision: PolicyDecision, approver: Approver | None, limits: Limits) -> bool:
     """Whether the intent's approval is sufficient for the policy's decision now.
 
     Args:
@@ -137,10 +137,10 @@ def signed_by(intent: Intent, approver: Approver | None) -> bool:
     return approver.verify(order_words(intent), intent.signature)
 
 
-def _within_elicitation(intent: Intent, decision: Decision, limits: Limits) -> bool:
+def _within_elicitation(intent: Intent, decision: PolicyDecision, limits: Limits) -> bool:
     """Only orders up to the policy's limit, at the higher of their value when asked and their value now."""
     asked, now = intent.proposal.notional_usd, decision.notional_usd
-    if not isinstance(intent.proposal.action, Order) or asked is None or now is None:
+    if not isinstance(intent.proposal.action, OrderTerms) or asked is None or now is None:
         return False
     return max(asked, now) <= elicitation_limit(limits)
 
@@ -153,7 +153,7 @@ def elicitation_limit(limits: Limits) -> Decimal:
 POLICY_FILE: Final = "policy.toml"
 
 
-class SignedPolicies(Pins, Protocol):
+class SignedPolicies(ApproverRecord, Protocol):
     """The ledger's record of policies."""
 
     def signed_policy(self) -> SignedPolicy | None:
@@ -274,7 +274,7 @@ def _live_off(base: Loaded, why: str) -> Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Assured:
+class AssuranceLevel:
     """The level and its reason.
 
     Attributes:
@@ -299,7 +299,7 @@ def assurance_of(
     can_elicit: bool = False,
     key_in_environment: bool = False,
     started_by_client: bool = False,
-) -> Assured:
+) -> AssuranceLevel:
     """The assurance of this installation.
 
     Args:
@@ -313,7 +313,7 @@ def assurance_of(
     if approver is None:
         return _without_passphrase(loaded, can_elicit=can_elicit)
     if key_in_environment and not loaded.policy.separate_user:
-        return Assured(
+        return AssuranceLevel(
             "elicitation",
             "an approval needs your passphrase, but the API key is in the environment, where an agent that can read "
             f"the client's settings can find it. So an order of real money is at most {CHANNEL_ORDER['elicitation']} "
@@ -321,19 +321,19 @@ def assurance_of(
             "`heytraders-mcp login` keeps the key elsewhere; then take it out of the client's settings.",
         )
     if loaded.signed and loaded.policy.separate_user and started_by_client:
-        return Assured(
+        return AssuranceLevel(
             "passphrase",
             "an approval needs your passphrase. You have signed that the server runs under another user, but a client "
             "started this one, under its own user.",
             "let the other user run `heytraders-mcp serve --transport streamable-http`, and connect the client to it.",
         )
     if loaded.signed and loaded.policy.separate_user:
-        return Assured(
+        return AssuranceLevel(
             "separate",
             "an approval needs your passphrase, and you have signed that the server runs under another user or host "
             "than the agent.",
         )
-    return Assured(
+    return AssuranceLevel(
         "passphrase",
         "an approval needs your passphrase. An agent with a shell under your user could still take the API key and "
         "go around this server.",
@@ -341,19 +341,19 @@ def assurance_of(
     )
 
 
-def _without_passphrase(loaded: Loaded, *, can_elicit: bool) -> Assured:
+def _without_passphrase(loaded: Loaded, *, can_elicit: bool) -> AssuranceLevel:
     up = "`heytraders-mcp policy sign` lets you choose a passphrase."
     if can_elicit and loaded.policy.paper.elicitation_up_to > 0:
-        return Assured("elicitation", "only the client's own dialog can ask, and a program may answer it.", up)
-    return Assured("none", "there is no passphrase, so nothing that needs a human can be approved.", up)
+        return AssuranceLevel("elicitation", "only the client's own dialog can ask, and a program may answer it.", up)
+    return AssuranceLevel("none", "there is no passphrase, so nothing that needs a human can be approved.", up)
 
 
-def trusted(home: Path, pins: Pins) -> Approver | None:
+def trusted(home: Path, record: ApproverRecord) -> Approver | None:
     """The approver whose signatures count: the pinned one, unless the file names another.
 
     If the file is missing or unreadable, only new signatures are impossible.
     """
-    pinned = pins.approver()
+    pinned = record.approver()
     if pinned is None:
         return None
     from safety.human.signing import public

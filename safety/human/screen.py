@@ -18,7 +18,7 @@ from api.errors import InvalidInput
 from api.exchanges import EXCHANGES
 from safety.exits import cleaned
 from safety.policy.case import instrument
-from safety.terms.proposal import CONNECTED_SERVICE, Action, Deployment, Order, Proposal, Publication
+from safety.terms.proposal import CONNECTED_SERVICE, Action, DeploymentTerms, OrderTerms, Proposal, PublicationTerms
 
 MAX_LINES: Final = 10
 MAX_WORDS: Final = 280
@@ -45,7 +45,9 @@ def summary(proposal: Proposal) -> str:
     said = f"{_sentence(action)} ({'simulated' if paper(proposal) else 'real'})"
     if proposal.title:
         said = f"{said} on the question {words(proposal.title, limit=_TITLE)}"
-    return f"{said}. Exits: {_holder(action, proposal)}" if isinstance(action, Order) and _has_exits(action) else said
+    return (
+        f"{said}. Exits: {_holder(action, proposal)}" if isinstance(action, OrderTerms) and _has_exits(action) else said
+    )
 
 
 def question(proposal: Proposal) -> str:
@@ -55,7 +57,7 @@ def question(proposal: Proposal) -> str:
 
 def whole_text(proposal: Proposal) -> list[str]:
     """The full text to be published, line by line; empty if nothing is."""
-    if not isinstance(proposal.action, Publication):
+    if not isinstance(proposal.action, PublicationTerms):
         return []
     fields = _body(proposal.action)
     return [
@@ -73,7 +75,7 @@ def paper(proposal: Proposal) -> bool:
 def _headline(proposal: Proposal) -> Iterator[tuple[str, str]]:
     if paper(proposal):
         yield "SIMULATED", "no real money and nothing public: the embedded engine"
-    elif isinstance(proposal.action, Publication):
+    elif isinstance(proposal.action, PublicationTerms):
         yield "PUBLIC", f"{proposal.action.action} under your name at {fact(proposal.service)}"
     else:
         own = proposal.service == CONNECTED_SERVICE
@@ -82,16 +84,16 @@ def _headline(proposal: Proposal) -> Iterator[tuple[str, str]]:
 
 def _terms(proposal: Proposal) -> Iterator[tuple[str, str]]:
     action = proposal.action
-    if isinstance(action, Order):
+    if isinstance(action, OrderTerms):
         yield from _order_terms(action, proposal)
-    elif isinstance(action, Deployment):
+    elif isinstance(action, DeploymentTerms):
         yield from _deployment_terms(action)
     else:
         for name, value in list(_body(action).items())[: MAX_LINES - 5]:
             yield fact(name)[:_WIDTH], words(value)
 
 
-def _order_terms(order: Order, proposal: Proposal) -> Iterator[tuple[str, str]]:
+def _order_terms(order: OrderTerms, proposal: Proposal) -> Iterator[tuple[str, str]]:
     yield order.side.upper(), f"{plain(order.amount)} {fact(order.symbol)}{_exits(order)}"
     if proposal.title:
         yield "question", words(proposal.title, limit=_TITLE)
@@ -109,7 +111,7 @@ def _order_terms(order: Order, proposal: Proposal) -> Iterator[tuple[str, str]]:
         yield "the agent says", words(order.label)
 
 
-def _worth(order: Order, proposal: Proposal) -> str:
+def _worth(order: OrderTerms, proposal: Proposal) -> str:
     """The order's value in the account's currency, and in USD at the worse of its price and the market's."""
     price = proposal.quote if order.price is None else order.price
     known = [] if price is None else [f"{plain(_shortened(order.amount * price))} {_currency(order)}"]
@@ -118,7 +120,7 @@ def _worth(order: Order, proposal: Proposal) -> str:
     return ", ".join(known) or "not known"
 
 
-def _currency(order: Order) -> str:
+def _currency(order: OrderTerms) -> str:
     try:
         return fact(instrument(order.symbol, order.exchange).quote)
     except InvalidInput:
@@ -130,7 +132,7 @@ def _shortened(value: Decimal) -> Decimal:
     return value if len(value.as_tuple().digits) <= _DIGITS else Context(_DIGITS, ROUND_UP).plus(value)
 
 
-def _exits(order: Order) -> str:
+def _exits(order: OrderTerms) -> str:
     """The exits of an order, which are approved with it."""
     if order.reduce_only:
         return ", reduce only: it can only close"
@@ -139,11 +141,11 @@ def _exits(order: Order) -> str:
     return f", then {' or '.join(told)}" if told else ""
 
 
-def _has_exits(order: Order) -> bool:
+def _has_exits(order: OrderTerms) -> bool:
     return order.stop_loss is not None or order.take_profit is not None
 
 
-def _holder(order: Order, proposal: Proposal) -> str:
+def _holder(order: OrderTerms, proposal: Proposal) -> str:
     """Who holds the exits of an order, and when a process has to run for them."""
     if paper(proposal):
         return "rest on the paper account; bars that close while no process runs are applied when one runs again"
@@ -151,7 +153,7 @@ def _holder(order: Order, proposal: Proposal) -> str:
     return EXCHANGES[order.exchange].held_by(pair=pair)
 
 
-def _deployment_terms(deployment: Deployment) -> Iterator[tuple[str, str]]:
+def _deployment_terms(deployment: DeploymentTerms) -> Iterator[tuple[str, str]]:
     if deployment.action == "resume":
         yield (
             "RESUME",
@@ -171,12 +173,12 @@ def _deployment_terms(deployment: Deployment) -> Iterator[tuple[str, str]]:
 
 
 def _sentence(action: Action) -> str:
-    if isinstance(action, Order):
+    if isinstance(action, OrderTerms):
         price = "at market" if action.price is None else f"at {plain(action.price)} ({action.order_type})"
         lever = "" if action.leverage is None else f", leverage {action.leverage}"
         where = f"on {action.exchange}, account {fact(action.account_id)}"
         return f"{action.side} {plain(action.amount)} {fact(action.symbol)} {price}{lever}{_exits(action)} {where}"
-    if isinstance(action, Deployment):
+    if isinstance(action, DeploymentTerms):
         what = f" of subscription {fact(action.subscription_id)}" if action.subscription_id else ""
         account = f" on account {fact(action.account_id)}" if action.account_id else ""
         return f"{action.action} strategy {fact(action.strategy_id)}{what} in mode trade{account}"
@@ -186,7 +188,7 @@ def _sentence(action: Action) -> str:
     return f"change the public profile: {', '.join(map(fact, fields))}"
 
 
-def _body(publication: Publication) -> dict[str, Any]:
+def _body(publication: PublicationTerms) -> dict[str, Any]:
     fields: object = json.loads(publication.body)
     if not isinstance(fields, dict):
         return {"text": publication.body}

@@ -37,7 +37,7 @@ VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedHeader:
     """The content of a sealed file that is readable without the passphrase.
 
     Attributes:
@@ -87,7 +87,7 @@ def seal(path: Path, secret: bytes, public_key: str, passphrase: str, cost: int)
     write_private(path, json.dumps({**header, "sealed": sealed.hex()}, indent=2) + "\n")
 
 
-def read_sealed(path: Path) -> Sealed | None:
+def read_sealed(path: Path) -> SealedHeader | None:
     """The file's content, validated so that only a wrong passphrase can fail later; `None` without a file.
 
     Raises:
@@ -107,7 +107,7 @@ def read_sealed(path: Path) -> Sealed | None:
             f"{path} is damaged",
             suggestion="Restore it from a backup; without it nobody can approve, release or sign here",
         )
-    return Sealed(fields, secret)
+    return SealedHeader(fields, secret)
 
 
 def _is_usable(header: dict[str, Any], secret: str) -> bool:
@@ -174,7 +174,7 @@ class SigningKey:
 
 
 def enrol(home: Path, passphrase: str, *, cost: int = SCRYPT_COST) -> SigningKey:
-    """Generate a signing key and seal it with the passphrase. The caller pins its public key in the ledger.
+    """Generate a signing key and seal it with the passphrase. The caller records its public key in the ledger.
 
     Args:
         home: Folder of the file.

@@ -22,8 +22,8 @@ from safety.ledger.booking import DAY, equity_marks, usage_of
 from safety.ledger.database import FILE_NAME, Database
 from safety.ledger.journal import Anchors, Event, Journal, audit_key, unanchored
 from safety.ledger.switch import SignedPolicy, Switch
-from safety.terms.facts import Decision, SwitchState, Usage
-from safety.terms.intent import Admission, Caller, Claim, Intent, State, Verdict
+from safety.terms.facts import PolicyDecision, SwitchState, Usage
+from safety.terms.intent import Admission, Caller, Claim, Intent, IntentState, Verdict
 from safety.terms.proposal import Action, Money, Proposal, canonical_json
 
 _CHECK_PAUSE: Final = 0.005
@@ -77,7 +77,7 @@ class Ledger:
         self,
         proposal: Proposal,
         caller: Caller,
-        decide: Callable[[Usage, SwitchState], Decision],
+        decide: Callable[[Usage, SwitchState], PolicyDecision],
         *,
         repeat_seconds: int,
         ask_first: bool = False,
@@ -145,12 +145,12 @@ class Ledger:
     def settle(
         self,
         intent_id: str,
-        to: State,
+        to: IntentState,
         *,
         result: Mapping[str, Any] | None = None,
         order_id: str | None = None,
         reason: str = "",
-        only_from: State | None = None,
+        only_from: IntentState | None = None,
     ) -> Intent:
         """Book the outcome. Its current state again is a no-op. If an intent that was given up turns up, trading halts.
 
@@ -232,7 +232,7 @@ class Ledger:
         return rows.intent_of(found[0]) if found else None
 
     def intents(
-        self, *, states: Collection[State] | None = None, service: Collection[str] | None = None, limit: int = 200
+        self, *, states: Collection[IntentState] | None = None, service: Collection[str] | None = None, limit: int = 200
     ) -> list[Intent]:
         """Intents, newest first."""
         with self._read() as journal:

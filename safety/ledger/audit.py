@@ -22,7 +22,7 @@ from typing import Any, Final, cast
 
 from safety.ledger.database import altered_indexes, missing_triggers
 from safety.ledger.journal import GENESIS, MOST_BREAKS, Journal, body_of, replace_file
-from safety.ledger.rows import Row, one_of, seal, select
+from safety.ledger.rows import LedgerRow, one_of, seal, select
 from safety.private_file import BadFile, read_bounded
 from safety.terms.intent import UNDECIDED
 
@@ -123,7 +123,7 @@ def breaks_by_parts(
     return found[:MOST_BREAKS], reached
 
 
-def _part(journal: Journal, after: int) -> dict[int, Row]:
+def _part(journal: Journal, after: int) -> dict[int, LedgerRow]:
     """The next intents, by rowid."""
     rows = journal.db.execute(
         "SELECT rowid AS place, * FROM intents WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, _PART)
@@ -162,7 +162,7 @@ def _gone(journal: Journal, after: int, until: int) -> Iterator[str]:
         yield f"intent {intent_id} is gone"
 
 
-def _altered(journal: Journal, rows: Iterable[Row]) -> Iterator[str]:
+def _altered(journal: Journal, rows: Iterable[LedgerRow]) -> Iterator[str]:
     for fields in rows:
         event = journal.latest("intent", fields["intent_id"])
         if event is None:

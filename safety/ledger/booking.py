@@ -17,7 +17,7 @@ from typing import Any, Final, overload
 from safety.ledger import switch
 from safety.ledger.journal import Event, Journal
 from safety.ledger.rows import (
-    Row,
+    LedgerRow,
     admit_row,
     altered,
     expire,
@@ -34,9 +34,18 @@ from safety.ledger.rows import (
     sending_seconds,
 )
 from safety.ledger.switch import Switch
-from safety.terms.facts import Decision, Finding, Outcome, Similar, SwitchState, Usage
-from safety.terms.intent import COUNTED, Admission, Caller, Claim, Intent, State, Verdict, order_label
-from safety.terms.proposal import PAPER_SERVICE, Action, Deployment, Money, Order, Proposal, account_of, canonical_json
+from safety.terms.facts import Outcome, PolicyDecision, RuleResult, Similar, SwitchState, Usage
+from safety.terms.intent import COUNTED, Admission, Caller, Claim, Intent, IntentState, Verdict, order_label
+from safety.terms.proposal import (
+    PAPER_SERVICE,
+    Action,
+    DeploymentTerms,
+    Money,
+    OrderTerms,
+    Proposal,
+    account_of,
+    canonical_json,
+)
 
 
 class SimilarRows(Sequence[Similar]):
@@ -84,10 +93,10 @@ CLOCK_SECONDS: Final = 1.0
 """How far a clock may be set back before it matters."""
 _MANY: Final = 1_000
 _ENDED: Final = frozenset({"paused", "stopped", "unsubscribed"})
-_MAY_STILL_HAPPEN: Final[tuple[State, ...]] = ("PENDING", "APPROVED", "NOT_SENT", "SENT", "UNKNOWN")
-_States = list[tuple[State, Decimal]]
+_MAY_STILL_HAPPEN: Final[tuple[IntentState, ...]] = ("PENDING", "APPROVED", "NOT_SENT", "SENT", "UNKNOWN")
+_States = list[tuple[IntentState, Decimal]]
 _COUNTED: Final = tuple(sorted(COUNTED))
-_SENT: Final[tuple[State, ...]] = (*_COUNTED, "REJECTED")
+_SENT: Final[tuple[IntentState, ...]] = (*_COUNTED, "REJECTED")
 
 _OURS: Final = "money = ? AND kind = 'order' AND intent_id <> ?"
 _NOT_LATE: Final = "(deadline IS NULL OR deadline >= ?)"
@@ -204,7 +213,7 @@ def _unseen(journal: Journal, money: Money, action: Action, without: str) -> tup
         f" UNION ALL {of_account} state = 'ACKED' AND changed_at > ?",
         (*terms, *_MAY_STILL_HAPPEN, *terms, journal.now - DAY, *terms, journal.now - VISIBLE_SECONDS),
     )
-    wanted = action.symbol if isinstance(action, Order) else None
+    wanted = action.symbol if isinstance(action, OrderTerms) else None
     here: _States = []
     elsewhere: _States = []
     for symbol, state, notional in rows:
@@ -213,7 +222,7 @@ def _unseen(journal: Journal, money: Money, action: Action, without: str) -> tup
 
 
 def _similar(journal: Journal, money: Money, action: Action, without: str) -> Sequence[Similar]:
-    if not isinstance(action, Order):
+    if not isinstance(action, OrderTerms):
         return ()
     rows = journal.db.execute(
         "SELECT intent_id, state, amount, price, booked FROM intents INDEXED BY intents_by_likeness"
@@ -280,13 +289,13 @@ def _standing(journal: Journal, money: Money, without: str) -> int:
     return sum(_status(row) not in _ENDED for row in latest.values())
 
 
-def _subscription(row: Row) -> str:
+def _subscription(row: LedgerRow) -> str:
     action = Proposal.read(row["proposal"]).action
-    named = action.subscription_id if isinstance(action, Deployment) else None
+    named = action.subscription_id if isinstance(action, DeploymentTerms) else None
     return row["order_id"] or named or row["intent_id"]
 
 
-def _status(row: Row) -> str:
+def _status(row: LedgerRow) -> str:
     result: dict[str, object] = json.loads(row["result"] or "{}")
     return str(result.get("status", "")).lower()
 
@@ -309,7 +318,7 @@ def admit(
     journal: Journal,
     proposal: Proposal,
     caller: Caller,
-    decide: Callable[[Usage], Decision],
+    decide: Callable[[Usage], PolicyDecision],
     *,
     repeat_seconds: int,
     ask_first: bool,
@@ -336,7 +345,7 @@ def admit(
         keep_denial(journal, proposal.service, told)
         return Admission(None, decision)
     passed = decision.outcome is Outcome.PASS
-    state: State = "APPROVED" if passed and not ask_first else "PENDING"
+    state: IntentState = "APPROVED" if passed and not ask_first else "PENDING"
     row = insert(journal, admit_row(journal, proposal, caller, state, automatic=passed), told)
     if last_word is None or state != "APPROVED":
         return Admission(intent_of(row), decision)
@@ -344,13 +353,13 @@ def admit(
     return Admission(claim.intent, decision, claimed=claim.won)
 
 
-def _of_origin(journal: Journal, origin: str) -> Row | None:
+def _of_origin(journal: Journal, origin: str) -> LedgerRow | None:
     """The intent of one strategy decision, in any state."""
     rows = select(journal, "origin = ?", (origin,))
     return rows[0] if rows else None
 
 
-def _earlier(journal: Journal, proposal: Proposal, repeat_seconds: int) -> Row | None:
+def _earlier(journal: Journal, proposal: Proposal, repeat_seconds: int) -> LedgerRow | None:
     """The intent of an earlier call with the same terms.
 
     An intent that waits for a human, or was definitely not sent but still may be, always matches. One that needed no
@@ -367,18 +376,18 @@ def _earlier(journal: Journal, proposal: Proposal, repeat_seconds: int) -> Row |
     return rows[0] if rows else None
 
 
-def _decision_for(row: Row, proposal: Proposal) -> Decision:
+def _decision_for(row: LedgerRow, proposal: Proposal) -> PolicyDecision:
     outcome = Outcome.PASS if row["automatic"] else Outcome.REQUIRE
-    found = Finding(
+    found = RuleResult(
         "R15_DUPLICATE",
         outcome,
         reason="" if outcome is Outcome.PASS else f"the same call is already intent {row['intent_id']}",
         what_to_do=f"Look at intent {row['intent_id']} with order_intent",
     )
-    return Decision(outcome, (found,), proposal.policy_hash, proposal.notional_usd)
+    return PolicyDecision(outcome, (found,), proposal.policy_hash, proposal.notional_usd)
 
 
-_LEFT: Final[frozenset[State]] = frozenset({"SENT", "UNKNOWN", "ABSENT"})
+_LEFT: Final[frozenset[IntentState]] = frozenset({"SENT", "UNKNOWN", "ABSENT"})
 """Only a claimed intent has an outcome."""
 
 
@@ -405,7 +414,7 @@ def claim(
     return _decided(journal, row, judged)
 
 
-def _decided(journal: Journal, row: Row, judged: Callable[[Intent], Verdict]) -> Claim:
+def _decided(journal: Journal, row: LedgerRow, judged: Callable[[Intent], Verdict]) -> Claim:
     intent = intent_of(row)
     verdict = judged(intent)
     if verdict.to == row["state"]:
@@ -418,7 +427,7 @@ def _decided(journal: Journal, row: Row, judged: Callable[[Intent], Verdict]) ->
     return Claim(won=True, intent=intent_of(sent))
 
 
-def _stopped(journal: Journal, row: Row, verdict: Verdict) -> Claim:
+def _stopped(journal: Journal, row: LedgerRow, verdict: Verdict) -> Claim:
     stopped = move(journal, row, verdict.to, reason=verdict.reason)
     return Claim(won=False, intent=intent_of(stopped), reason=verdict.reason)
 
@@ -426,12 +435,12 @@ def _stopped(journal: Journal, row: Row, verdict: Verdict) -> Claim:
 def settle(
     journal: Journal,
     intent_id: str,
-    to: State,
+    to: IntentState,
     *,
     result: Mapping[str, Any] | None,
     order_id: str | None,
     reason: str,
-    only_from: State | None,
+    only_from: IntentState | None,
 ) -> Intent:
     """Book an outcome."""
     row = get_whole(journal, intent_id)
@@ -456,7 +465,7 @@ def settle(
     return settled
 
 
-def _deadline(row: Row) -> float:
+def _deadline(row: LedgerRow) -> float:
     """The deadline for another try: the approval's end, as for the first try."""
     until: float = row["approved_at"] + sending_seconds(row)
     return until

@@ -16,15 +16,15 @@ from safety.ledger.journal import Journal
 from safety.terms.intent import (
     Caller,
     Intent,
-    State,
+    IntentState,
     home_of,
     intent_of_label,
     may_move,
     new_intent_id,
 )
-from safety.terms.proposal import Order, Proposal, account_of
+from safety.terms.proposal import OrderTerms, Proposal, account_of
 
-Row = dict[str, Any]
+LedgerRow = dict[str, Any]
 
 PENDING_SECONDS: Final = 300.0
 """Time limit for a human's approval."""
@@ -33,7 +33,7 @@ SENDING_SECONDS: Final = 30.0
 SIGNED_SECONDS: Final = 75.0
 """The same after a human's approval, which waits for a fresh price: a minute plus the time to detect one."""
 _UNSEALED: Final = frozenset({"sweeps", "seal", "money"})
-NEVER_SENT: Final[frozenset[State]] = frozenset(
+NEVER_SENT: Final[frozenset[IntentState]] = frozenset(
     {"PENDING", "APPROVED", "NOT_SENT", "DECLINED", "EXPIRED", "EXPIRED_DRIFT", "HALTED"}
 )
 """States in which the service cannot have the order."""
@@ -42,10 +42,12 @@ _LABELS_AT_ONCE: Final = 500
 _MAX_CLIENT: Final = 100
 
 
-def admit_row(journal: Journal, proposal: Proposal, caller: Caller, state: State, *, automatic: bool) -> Row:
+def admit_row(
+    journal: Journal, proposal: Proposal, caller: Caller, state: IntentState, *, automatic: bool
+) -> LedgerRow:
     """A new row, not yet written."""
     action = proposal.action
-    order = action if isinstance(action, Order) else None
+    order = action if isinstance(action, OrderTerms) else None
     asked = state == "PENDING"
     expires = min(proposal.expires, journal.now + PENDING_SECONDS)
     return {
@@ -84,7 +86,7 @@ def admit_row(journal: Journal, proposal: Proposal, caller: Caller, state: State
     }
 
 
-def insert(journal: Journal, row: Row, told: Mapping[str, object]) -> Row:
+def insert(journal: Journal, row: LedgerRow, told: Mapping[str, object]) -> LedgerRow:
     """Write a new row and its admission event. Returns the row with its seal."""
     sealed = {**row, "seal": seal(journal, row)}
     marks = ", ".join("?" * len(sealed))
@@ -93,7 +95,9 @@ def insert(journal: Journal, row: Row, told: Mapping[str, object]) -> Row:
     return sealed
 
 
-def move(journal: Journal, row: Row, to: State, told: Mapping[str, object] | None = None, **changes: object) -> Row:
+def move(
+    journal: Journal, row: LedgerRow, to: IntentState, told: Mapping[str, object] | None = None, **changes: object
+) -> LedgerRow:
     """Move an intent to another state.
 
     Raises:
@@ -106,7 +110,7 @@ def move(journal: Journal, row: Row, to: State, told: Mapping[str, object] | Non
     return rewrite(journal, row, changes, {"from": row["state"], "to": to, "reason": reason, **(told or {})})
 
 
-def no_such_move(row: Row, to: State) -> InvalidInput:
+def no_such_move(row: LedgerRow, to: IntentState) -> InvalidInput:
     """The error for a move that the state table does not allow."""
     return InvalidInput(
         f"intent {row['intent_id']} is {row['state']} and cannot become {to}",
@@ -115,7 +119,7 @@ def no_such_move(row: Row, to: State) -> InvalidInput:
     )
 
 
-def rewrite(journal: Journal, row: Row, changes: Mapping[str, object], told: Mapping[str, object]) -> Row:
+def rewrite(journal: Journal, row: LedgerRow, changes: Mapping[str, object], told: Mapping[str, object]) -> LedgerRow:
     """Write the changed columns of a row, its seal and its event."""
     changed = {**row, **changes}
     written = {**changes, "seal": seal(journal, changed)}
@@ -138,13 +142,13 @@ def seal(journal: Journal, row: Mapping[str, Any]) -> str:
     return journal.seal(sealed)
 
 
-def find(journal: Journal, intent_id: str) -> Row | None:
+def find(journal: Journal, intent_id: str) -> LedgerRow | None:
     """A row by its id, in upper or lower case."""
     found = journal.db.execute("SELECT * FROM intents WHERE intent_id = ?", (intent_id.strip().upper(),)).fetchone()
     return dict(found) if found else None
 
 
-def get(journal: Journal, intent_id: str) -> Row:
+def get(journal: Journal, intent_id: str) -> LedgerRow:
     """The same.
 
     Raises:
@@ -160,7 +164,7 @@ def get(journal: Journal, intent_id: str) -> Row:
     return row
 
 
-def get_whole(journal: Journal, intent_id: str) -> Row:
+def get_whole(journal: Journal, intent_id: str) -> LedgerRow:
     """The same, for a change. An altered row is never rewritten, since that would seal it again.
 
     Raises:
@@ -186,7 +190,7 @@ def altered(row: Mapping[str, Any]) -> str:
     return f"intent {row['intent_id']} was altered outside of the ledger"
 
 
-def is_whole(journal: Journal, row: Row) -> bool:
+def is_whole(journal: Journal, row: LedgerRow) -> bool:
     """Whether a row is unaltered since the ledger last wrote it."""
     event = journal.latest("intent", row["intent_id"])
     if event is None or event.body.get("seal") != row["seal"]:
@@ -194,12 +198,12 @@ def is_whole(journal: Journal, row: Row) -> bool:
     return journal.is_sound(event) and hmac.compare_digest(str(row["seal"]).encode(), seal(journal, row).encode())
 
 
-def whole(journal: Journal, rows: Iterable[Row]) -> list[Row]:
+def whole(journal: Journal, rows: Iterable[LedgerRow]) -> list[LedgerRow]:
     """The unaltered rows."""
     return [row for row in rows if is_whole(journal, row)]
 
 
-def select(journal: Journal, where: str, arguments: Iterable[object]) -> list[Row]:
+def select(journal: Journal, where: str, arguments: Iterable[object]) -> list[LedgerRow]:
     """Rows that meet a condition."""
     return [dict(row) for row in journal.db.execute(f"SELECT * FROM intents WHERE {where}", tuple(arguments))]
 
@@ -209,7 +213,7 @@ def one_of(column: str, values: Collection[str]) -> str:
     return f"{column} IN ({', '.join('?' * len(values))})"
 
 
-def expire(journal: Journal) -> list[Row]:
+def expire(journal: Journal) -> list[LedgerRow]:
     """Expire intents that were not approved or not sent in time."""
     due = whole(journal, select(journal, "deadline IS NOT NULL AND deadline < ?", (journal.now,)))
     return [move(journal, row, "EXPIRED", reason=_lateness(row)) for row in due]
@@ -223,7 +227,7 @@ def any_due(journal: Journal) -> bool:
     return due.fetchone() is not None
 
 
-def approve(journal: Journal, intent_id: str, signature: str, key_id: str) -> tuple[Row, bool]:
+def approve(journal: Journal, intent_id: str, signature: str, key_id: str) -> tuple[LedgerRow, bool]:
     """Book a human's approval. Returns the row, and whether it waited for one."""
     expire(journal)
     row = get_whole(journal, intent_id)
@@ -257,8 +261,8 @@ def settle_by_human(journal: Journal, intent_id: str, order_id: str | None, told
 
 
 def newest(
-    journal: Journal, states: Collection[State] | None, service: Collection[str] | None, limit: int
-) -> list[Row]:
+    journal: Journal, states: Collection[IntentState] | None, service: Collection[str] | None, limit: int
+) -> list[LedgerRow]:
     """The newest rows in these states, of these services; `None` does not filter."""
     conditions = ["1"] if states is None else [one_of("state", states)]
     arguments: list[object] = [*(states or ())]
@@ -269,10 +273,10 @@ def newest(
     return select(journal, where, (*arguments, limit))
 
 
-def by_label(journal: Journal, labels: Collection[str]) -> dict[str, Row]:
+def by_label(journal: Journal, labels: Collection[str]) -> dict[str, LedgerRow]:
     """The rows with these labels, by label."""
     wanted = sorted({label for label in labels if label})
-    found: dict[str, Row] = {}
+    found: dict[str, LedgerRow] = {}
     for start in range(0, len(wanted), _LABELS_AT_ONCE):
         part = wanted[start : start + _LABELS_AT_ONCE]
         found.update((row["label"], row) for row in select(journal, one_of("label", part), part))
@@ -302,7 +306,7 @@ def sending_seconds(row: Mapping[str, Any]) -> float:
     return SIGNED_SECONDS if row["by_human"] else SENDING_SECONDS
 
 
-def _lateness(row: Row) -> str:
+def _lateness(row: LedgerRow) -> str:
     if row["state"] == "PENDING":
         return "nobody approved it in time"
     return f"it was approved, but not sent within {sending_seconds(row):g} s"

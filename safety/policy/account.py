@@ -15,8 +15,8 @@ from api.exchanges import EXCHANGES
 from safety.policy.case import SIGN, Case, Missing, Objection, at_most, deny, instrument, plain, rule
 from safety.policy.limits import Limits
 from safety.policy.orders import same_symbol
-from safety.terms.facts import AccountFacts, Resting
-from safety.terms.proposal import Order
+from safety.terms.facts import AccountFacts, RestingOrder
+from safety.terms.proposal import OrderTerms
 
 RESTS: Final = frozenset({"limit", "GTC"})
 _DOLLARS: Final = frozenset({"USD", "USDC", "USDT"})
@@ -50,7 +50,7 @@ def counts(case: Case) -> Iterator[tuple[str, int, int]]:
         yield case.order.symbol, in_symbol, here + on_the_way
 
 
-def _entries(account: AccountFacts) -> tuple[Resting, ...]:
+def _entries(account: AccountFacts) -> tuple[RestingOrder, ...]:
     """Resting orders that may open a position. Exits do not: their entry's approval covered them."""
     return tuple(resting for resting in account.open_orders if not resting.is_exit)
 
@@ -70,7 +70,7 @@ def position(case: Case) -> Objection | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Stake:
+class Exposure:
     """Allowed and used exposure: held, reserved and resting.
 
     Attributes:
@@ -84,7 +84,7 @@ class Stake:
     used: Decimal
 
 
-def stakes(case: Case) -> Iterator[Stake]:
+def stakes(case: Case) -> Iterator[Exposure]:
     """The comparisons of R17: the order's symbol, then all symbols.
 
     Raises:
@@ -94,13 +94,13 @@ def stakes(case: Case) -> Iterator[Stake]:
     here = _least(limits.position_usd, _share(case, limits.position_share))
     if here is not None:
         used = _held(case.account, symbol) + usage.reserved_symbol_usd + _resting_usd(case, symbol)
-        yield Stake(symbol, here, used)
+        yield Exposure(symbol, here, used)
     if limits.exposure_share is not None:
         used = _held(case.account) + usage.reserved_usd + _resting_usd(case, None)
-        yield Stake(None, limits.exposure_share * equity(case), used)
+        yield Exposure(None, limits.exposure_share * equity(case), used)
 
 
-def _too_much(case: Case, stake: Stake) -> Objection | None:
+def _too_much(case: Case, stake: Exposure) -> Objection | None:
     """The objection if the order would exceed the stake."""
     if stake.used + case.usd <= stake.allowed:
         return None
@@ -152,7 +152,7 @@ def _resting_usd(case: Case, symbol: str | None = None) -> Decimal:
     return sum((_usd_of(case, r) for r in resting), Decimal(0))
 
 
-def _usd_of(case: Case, resting: Resting) -> Decimal:
+def _usd_of(case: Case, resting: RestingOrder) -> Decimal:
     order = case.order
     price = resting.price
     if price is None and same_symbol(order, resting.symbol):
@@ -238,7 +238,7 @@ def switch(case: Case) -> Objection | None:
     if state == "ACTIVE":
         return None
     if state == "REDUCING" and (
-        case.action.kind == "publication" or (isinstance(case.action, Order) and shrinks(case))
+        case.action.kind == "publication" or (isinstance(case.action, OrderTerms) and shrinks(case))
     ):
         return None
     allowed = "only orders that provably reduce a position pass" if state == "REDUCING" else "nothing passes"

@@ -17,8 +17,8 @@ from api.errors import HeyTradersError
 from api.exchanges import EXCHANGES
 from api.symbols import BITCOIN_IN_DOLLARS, BITCOIN_IN_WON, Instrument, resolve
 from safety.policy.limits import Limits
-from safety.terms.facts import AccountFacts, Facts, Finding, Outcome
-from safety.terms.proposal import Action, Order
+from safety.terms.facts import AccountFacts, Facts, Outcome, RuleResult
+from safety.terms.proposal import Action, OrderTerms
 
 EXACT: Final = Context(prec=200, traps=[InvalidOperation, DivisionByZero, Overflow])
 """Enough digits for the product of any four numbers that the API accepts."""
@@ -28,7 +28,7 @@ _SMALLEST_AMOUNT: Final = Decimal("1e-18")
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
+class OrderValue:
     """An order's value.
 
     Attributes:
@@ -44,25 +44,25 @@ class Worth:
     missing: str = ""
 
 
-def worth(order: Order, facts: Facts) -> Worth:
+def worth(order: OrderTerms, facts: Facts) -> OrderValue:
     """Value an order at the worst of its limit price and the quote, times leverage.
 
     The API document gives `amount` in base units. Some exchanges read the amount of a market order as quote currency,
     so for market orders the larger of the two values counts.
     """
     if facts.quote is None or not _positive(facts.quote.price):
-        return Worth(missing=f"there is no market price of {order.symbol}")
+        return OrderValue(missing=f"there is no market price of {order.symbol}")
     price = facts.quote.price if order.price is None else max(order.price, facts.quote.price)
     units = EXACT.multiply(order.amount, price)
     if order.order_type == "market":
         units = max(units, order.amount)
     if facts.usd_rate is None or not _positive(facts.usd_rate):
-        return Worth(price, units, missing=_no_rate(order))
+        return OrderValue(price, units, missing=_no_rate(order))
     usd = EXACT.multiply(EXACT.multiply(units, facts.usd_rate), order.leverage or 1)
-    return Worth(price, units, trimmed(usd.quantize(_SMALLEST_USD, ROUND_UP, context=EXACT)))
+    return OrderValue(price, units, trimmed(usd.quantize(_SMALLEST_USD, ROUND_UP, context=EXACT)))
 
 
-def _no_rate(order: Order) -> str:
+def _no_rate(order: OrderTerms) -> str:
     said = f"the value in USD of the quote currency of {order.symbol} is not known"
     if instrument(order.symbol, order.exchange).quote != "KRW":
         return said
@@ -94,7 +94,7 @@ def _positive(value: Decimal) -> bool:
     return value.is_finite() and value > 0
 
 
-Kind = Literal["order", "standing", "publication"]
+ActionKind = Literal["order", "standing", "publication"]
 
 DAY: Final = 86_400
 _DIGITS: Final = 5
@@ -112,16 +112,16 @@ class Case:
     action: Action
     limits: Limits
     facts: Facts
-    worth: Worth
+    worth: OrderValue
 
     @property
-    def order(self) -> Order:
+    def order(self) -> OrderTerms:
         """The action, which must be an order.
 
         Raises:
             TypeError: It is not an order.
         """
-        if not isinstance(self.action, Order):
+        if not isinstance(self.action, OrderTerms):
             raise TypeError("not an order")
         return self.action
 
@@ -180,7 +180,7 @@ class Case:
             raise Missing(self.worth.missing)
         return self.facts.usd_rate
 
-    def smaller(self, allowed: Decimal, of: Decimal) -> Order | None:
+    def smaller(self, allowed: Decimal, of: Decimal) -> OrderTerms | None:
         """The order cut down so that `of`, which grows with its amount, becomes at most `allowed`."""
         if of <= 0:
             return None
@@ -188,7 +188,7 @@ class Case:
         return self.order.model_copy(update={"amount": amount}) if amount > 0 else None
 
 
-def at_most(smaller: Order | None, otherwise: str) -> str:
+def at_most(smaller: OrderTerms | None, otherwise: str) -> str:
     """The advice for an order that is too large."""
     return otherwise if smaller is None else f"Use an amount of at most {plain(smaller.amount)}"
 
@@ -209,28 +209,28 @@ def seconds(span: float) -> str:
 
 
 class Numbers(TypedDict, total=False):
-    """Optional parts of an objection besides its reason: attributes of `Finding`."""
+    """Optional parts of an objection besides its reason: attributes of `RuleResult`."""
 
     limit: str
     observed: str | None
     unit: str
     window: str | None
     resets_at: float | None
-    repaired: Order | None
+    repaired: OrderTerms | None
 
 
-Objection = Callable[[str], Finding]
+Objection = Callable[[str], RuleResult]
 """A rule's objection to a case; it becomes a finding under the rule's id."""
 
 
 def deny(reason: str, what_to_do: str, **numbers: Unpack[Numbers]) -> Objection:
     """An objection that no approval can change."""
-    return lambda rule: Finding(rule, Outcome.DENY, reason, what_to_do=what_to_do, **numbers)
+    return lambda rule: RuleResult(rule, Outcome.DENY, reason, what_to_do=what_to_do, **numbers)
 
 
 def require(reason: str, **numbers: Unpack[Numbers]) -> Objection:
     """An objection that a human can lift for this one action."""
-    return lambda rule: Finding(rule, Outcome.REQUIRE, reason, what_to_do=ASK, **numbers)
+    return lambda rule: RuleResult(rule, Outcome.REQUIRE, reason, what_to_do=ASK, **numbers)
 
 
 ASK: Final = "A human approves it with `heytraders-mcp approve`; no tool can approve it"
@@ -250,10 +250,10 @@ class Rule:
 
     id: str
     objection: Callable[[Case], Objection | None]
-    kinds: frozenset[Kind]
+    kinds: frozenset[ActionKind]
     once: bool
 
-    def judge(self, case: Case) -> Finding:
+    def judge(self, case: Case) -> RuleResult:
         """Apply the rule. A missing fact, or an error in the rule itself, is a denial."""
         try:
             found = self.objection(case)
@@ -267,14 +267,14 @@ class Rule:
 
 
 @cache
-def _passed(rule_id: str) -> Finding:
+def _passed(rule_id: str) -> RuleResult:
     """The finding of a rule without an objection."""
-    return Finding(rule_id)
+    return RuleResult(rule_id)
 
 
 def rule(
     id: str,  # noqa: A002 - what it is called in every finding
-    *kinds: Kind,
+    *kinds: ActionKind,
     once: bool = False,
 ) -> Callable[[Callable[[Case], Objection | None]], Rule]:
     """Make a function a rule for some kinds of action, by default orders."""

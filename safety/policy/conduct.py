@@ -11,7 +11,7 @@ from typing import Final
 
 from safety.policy.case import DAY, SIGN, Case, Missing, Objection, at_most, deny, plain, require, rule, seconds
 from safety.terms.facts import Assurance, Facts, Similar
-from safety.terms.proposal import Order
+from safety.terms.proposal import OrderTerms
 
 _ALIKE: Final = Decimal("0.01")
 _MINUTE: Final = 60
@@ -102,7 +102,7 @@ def duplicate(case: Case) -> Objection | None:
     )
 
 
-def _alike(order: Order, earlier: Similar) -> bool:
+def _alike(order: OrderTerms, earlier: Similar) -> bool:
     """Amount and price within 1 % of the earlier ones. A market order matches any price."""
     if abs(order.amount - earlier.amount) > _ALIKE * earlier.amount:
         return False

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from safety.policy import account, conduct, orders, publishing
 from safety.policy.account import RESTS
-from safety.policy.case import EXACT, Case, Rule, Worth, worth
+from safety.policy.case import EXACT, Case, OrderValue, Rule, worth
 from safety.policy.limits import Limits, Tighter, Usd, meet
 from safety.policy.orders import counts_money
-from safety.terms.facts import Decision, Facts, Finding, Outcome, SwitchState
-from safety.terms.proposal import Action, Money, Order, Publication, canonical_json
+from safety.terms.facts import Facts, Outcome, PolicyDecision, RuleResult, SwitchState
+from safety.terms.proposal import Action, Money, OrderTerms, PublicationTerms, canonical_json
 
 PAPER: Final = Limits()
 """Simulated money: no limits, until the user chooses to rehearse with some."""
@@ -207,7 +207,9 @@ FATIGUE: Final = conduct.fatigue
 BROKEN: Final = "R00_POLICY"
 
 
-def evaluate(action: Action, policy: Policy, facts: Facts, *, again: bool = False, approved: bool = False) -> Decision:
+def evaluate(
+    action: Action, policy: Policy, facts: Facts, *, again: bool = False, approved: bool = False
+) -> PolicyDecision:
     """Judge an action. Never raises.
 
     Args:
@@ -222,27 +224,27 @@ def evaluate(action: Action, policy: Policy, facts: Facts, *, again: bool = Fals
             return _evaluated(action, policy, facts, again=again, approved=approved)
     except Exception as error:  # noqa: BLE001 - whatever breaks, the answer is no
         reason = f"the policy could not be applied ({type(error).__name__})"
-        return Decision(Outcome.DENY, (Finding(BROKEN, Outcome.DENY, reason, what_to_do="Tell the user"),), "")
+        return PolicyDecision(Outcome.DENY, (RuleResult(BROKEN, Outcome.DENY, reason, what_to_do="Tell the user"),), "")
 
 
-def _evaluated(action: Action, policy: Policy, facts: Facts, *, again: bool, approved: bool) -> Decision:
+def _evaluated(action: Action, policy: Policy, facts: Facts, *, again: bool, approved: bool) -> PolicyDecision:
     limits = policy.limits(facts.money)
     rules = [rule for rule in RULES if not (again and rule.once)]
     found, value = findings_of(action, limits, facts, rules, tired=not (again or approved))
     if approved:
-        found = tuple(Finding(each.rule) if each.outcome is Outcome.REQUIRE else each for each in found)
+        found = tuple(RuleResult(each.rule) if each.outcome is Outcome.REQUIRE else each for each in found)
     outcome = max(finding.outcome for finding in found)
     suggestion = None
-    if outcome is Outcome.DENY and isinstance(action, Order):
+    if outcome is Outcome.DENY and isinstance(action, OrderTerms):
         suggestion = suggested(
             action, found, lambda order: findings_of(order, limits, facts, rules, tired=not again)[0]
         )
-    return Decision(outcome, found, policy.hash, value.usd, suggestion)
+    return PolicyDecision(outcome, found, policy.hash, value.usd, suggestion)
 
 
 def findings_of(
     action: Action, limits: Limits, facts: Facts, rules: Sequence[Rule] = RULES, *, tired: bool = True
-) -> tuple[tuple[Finding, ...], Worth]:
+) -> tuple[tuple[RuleResult, ...], OrderValue]:
     """The finding of each rule for this kind of action, and the action's value.
 
     Args:
@@ -252,7 +254,7 @@ def findings_of(
         rules: In any order.
         tired: Also judge whether a human has been asked too often.
     """
-    case = Case(action, limits, facts, worth(action, facts) if isinstance(action, Order) else Worth())
+    case = Case(action, limits, facts, worth(action, facts) if isinstance(action, OrderTerms) else OrderValue())
     found = [rule.judge(case) for rule in rules if action.kind in rule.kinds]
     if tired and max(finding.outcome for finding in found) is Outcome.REQUIRE:
         found.append(FATIGUE.judge(case))
@@ -268,11 +270,11 @@ def needs(action: Action, limits: Limits, switch: SwitchState = "ACTIVE") -> fro
         switch: While it is REDUCING, the account is needed to tell whether an order reduces a position.
     """
     found: set[Need] = set()
-    if isinstance(action, Publication):
+    if isinstance(action, PublicationTerms):
         return frozenset({"texts"} if limits.ask_to_publish else found)
     if limits.clock_skew is not None:
         found.add("clock")
-    if isinstance(action, Order):
+    if isinstance(action, OrderTerms):
         if counts_money(limits) or limits.check_funds:
             found |= {"quote", "usd_rate"}
         if _prices(action, limits):
@@ -282,7 +284,7 @@ def needs(action: Action, limits: Limits, switch: SwitchState = "ACTIVE") -> fro
     return frozenset(found)
 
 
-def _prices(order: Order, limits: Limits) -> bool:
+def _prices(order: OrderTerms, limits: Limits) -> bool:
     if limits.quote_age is not None:
         return True
     if order.price is None:
@@ -292,7 +294,7 @@ def _prices(order: Order, limits: Limits) -> bool:
     return limits.collar is not None or limits.collar_major is not None
 
 
-def _reads_account(order: Order, limits: Limits) -> bool:
+def _reads_account(order: OrderTerms, limits: Limits) -> bool:
     numbers = (
         limits.position_usd,
         limits.position_share,
@@ -309,7 +311,9 @@ def _reads_account(order: Order, limits: Limits) -> bool:
 _ROUNDS: Final = 12
 
 
-def suggested(order: Order, found: Sequence[Finding], judge: Callable[[Order], Sequence[Finding]]) -> Order | None:
+def suggested(
+    order: OrderTerms, found: Sequence[RuleResult], judge: Callable[[OrderTerms], Sequence[RuleResult]]
+) -> OrderTerms | None:
     """The order with every denial repaired, or `None` if that is impossible.
 
     Args:
@@ -349,7 +353,7 @@ def tripped(action: Action, limits: Limits, facts: Facts) -> Trip | None:
     """The strictest trip that the facts require. Applies five of the rules, each only if its limits can halt."""
     if limits.clock_skew is not None and facts.usage.clock_went_back:
         return Trip("HALTED", "R26_CLOCK", "this clock is behind the ledger's last entry")
-    case = Case(action, limits, facts, Worth())
+    case = Case(action, limits, facts, OrderValue())
     for rule, state in _due(limits, facts):
         found = rule.judge(case) if action.kind in rule.kinds else None
         if found is not None and found.outcome is Outcome.DENY:

@@ -23,7 +23,7 @@ from safety.policy.conduct import (
 from safety.policy.evaluation import RULES, Policy
 from safety.policy.limits import Limits
 from safety.terms.facts import Facts
-from safety.terms.proposal import Money, Order
+from safety.terms.proposal import Money, OrderTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ class Remaining:
     resets_at: float | None = None
 
 
-def left(policy: Policy, facts: Facts, order: Order | None = None) -> list[Remaining]:
+def left(policy: Policy, facts: Facts, order: OrderTerms | None = None) -> list[Remaining]:
     """What is left of each limit that is set and has known facts, in rule order.
 
     Args:

@@ -13,8 +13,8 @@ from api.exchanges import EXCHANGES
 from api.live import SubscribeRequest, SwitchRequest
 from safety.policy.case import SIGN, Case, Missing, Objection, at_most, deny, instrument, plain, rounded, rule, seconds
 from safety.policy.limits import Limits
-from safety.terms.facts import Resting
-from safety.terms.proposal import Deployment, Order, Publication
+from safety.terms.facts import RestingOrder
+from safety.terms.proposal import DeploymentTerms, OrderTerms, PublicationTerms
 
 
 @rule("R01_MODE", "order", "standing")
@@ -29,7 +29,7 @@ def mode(case: Case) -> Objection | None:
 def accounts(case: Case) -> Objection | None:
     """Accounts by id."""
     allowed = case.limits.accounts
-    if allowed is None or isinstance(case.action, Publication) or case.action.account_id in allowed:
+    if allowed is None or isinstance(case.action, PublicationTerms) or case.action.account_id in allowed:
         return None
     return deny(
         f"account {show(case.action.account_id or 'unknown')} is not among the accounts that the policy allows",
@@ -93,7 +93,7 @@ def order_types(case: Case) -> Objection | None:
 def sanity(case: Case) -> Objection | None:
     """The order must be accepted by the API's request model, in canonical notation."""
     try:
-        sane = _unchanged(case.order) if isinstance(case.action, Order) else _is_complete(case.action)
+        sane = _unchanged(case.order) if isinstance(case.action, OrderTerms) else _is_complete(case.action)
     except (ValidationError, HeyTradersError) as error:
         return deny(f"these terms are not valid ({_first(error)})", "Correct the call")
     if sane:
@@ -101,7 +101,7 @@ def sanity(case: Case) -> Objection | None:
     return deny("these terms are not in the form that the exchange accepts", "Correct the call")
 
 
-def _unchanged(order: Order) -> bool:
+def _unchanged(order: OrderTerms) -> bool:
     written = instrument(order.symbol, order.exchange).symbol
     kind_of_market = EXCHANGES[order.exchange].market_type
     request = order.own_request
@@ -112,8 +112,8 @@ def _unchanged(order: Order) -> bool:
     )
 
 
-def _is_complete(action: Deployment | Publication | Order) -> bool:
-    if not isinstance(action, Deployment):
+def _is_complete(action: DeploymentTerms | PublicationTerms | OrderTerms) -> bool:
+    if not isinstance(action, DeploymentTerms):
         return True
     if action.action == "resume":
         SwitchRequest.model_validate(
@@ -126,7 +126,7 @@ def _is_complete(action: Deployment | Publication | Order) -> bool:
     return action.subscription_id is None
 
 
-def _as_limit(case: Case, allowed: Collection[str]) -> Order | None:
+def _as_limit(case: Case, allowed: Collection[str]) -> OrderTerms | None:
     """The same order as a limit order, as far from the market as the policy allows."""
     order, quote = case.order, case.facts.quote
     kind = next((kind for kind in ("limit", "GTC", "FOK") if kind in allowed), None)
@@ -285,7 +285,7 @@ def _reach(case: Case) -> Decimal | None:
     return min((share for share in shares if share is not None), default=None)
 
 
-def _beyond(order: Order, price: Decimal, market: Decimal, reach: Decimal) -> Objection | None:
+def _beyond(order: OrderTerms, price: Decimal, market: Decimal, reach: Decimal) -> Objection | None:
     if abs(price - market) <= reach:
         return None
     lowest, highest = rounded(market - reach, ROUND_CEILING), rounded(market + reach, ROUND_FLOOR)
@@ -316,7 +316,7 @@ def self_trade(case: Case) -> Objection | None:
     )
 
 
-def _meets(order: Order, resting: Resting) -> bool:
+def _meets(order: OrderTerms, resting: RestingOrder) -> bool:
     """Whether both would trade with each other.
 
     A stop is not in the order book until its price is reached. A plan's target lies away from the market, out of reach
@@ -331,7 +331,7 @@ def _meets(order: Order, resting: Resting) -> bool:
     return order.price >= resting.price if order.side == "buy" else order.price <= resting.price
 
 
-def same_symbol(order: Order, symbol: str) -> bool:
+def same_symbol(order: OrderTerms, symbol: str) -> bool:
     """Whether an account's symbol is the order's, in any notation of the service."""
     try:
         return instrument(symbol, order.exchange) == instrument(order.symbol, order.exchange)

@@ -12,8 +12,8 @@ from api.errors import show
 from safety.exits import holds_known_secret
 from safety.policy.case import SIGN, Case, Objection, deny, require, rule
 from safety.policy.limits import Limits
-from safety.terms.facts import Finding
-from safety.terms.proposal import Deployment, Publication
+from safety.terms.facts import RuleResult
+from safety.terms.proposal import DeploymentTerms, PublicationTerms
 
 _ADDRESS: Final = re.compile(
     r"https://([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+)(?::443)?(?:[/?][!-\[\]-~]*)?", re.IGNORECASE
@@ -55,7 +55,7 @@ _SQUEEZED: Final = 6
 """Known texts with this many letters and digits match despite characters in between; shorter ones only as words."""
 
 
-def judge_webhook(url: str, *, has_secret: bool, limits: Limits) -> Finding:
+def judge_webhook(url: str, *, has_secret: bool, limits: Limits) -> RuleResult:
     """Whether a webhook may deliver to `url` (R31).
 
     The service makes the call, so an address cannot be resolved and checked here. The list of hosts is the protection.
@@ -66,7 +66,7 @@ def judge_webhook(url: str, *, has_secret: bool, limits: Limits) -> Finding:
         limits: The limits that count.
     """
     found = _webhook(url, limits, has_secret=has_secret)
-    return Finding(WEBHOOK) if found is None else found(WEBHOOK)
+    return RuleResult(WEBHOOK) if found is None else found(WEBHOOK)
 
 
 WEBHOOK: Final = "R31_WEBHOOK"
@@ -105,14 +105,14 @@ def public_host(url: str) -> str | None:
 @rule(WEBHOOK, "standing")
 def webhook(case: Case) -> Objection | None:
     """Exact hosts that webhooks may call, over https."""
-    url = case.action.webhook_url if isinstance(case.action, Deployment) else None
+    url = case.action.webhook_url if isinstance(case.action, DeploymentTerms) else None
     return None if url is None else _webhook(url, case.limits, has_secret=False)
 
 
 @rule("R32_PUBLISH", "publication")
 def publish(case: Case) -> Objection | None:
     """Posts and profile changes need a human, and must not hold account data or keys."""
-    if not case.limits.ask_to_publish or not isinstance(case.action, Publication):
+    if not case.limits.ask_to_publish or not isinstance(case.action, PublicationTerms):
         return None
     body: object = json.loads(case.action.body)
     if not isinstance(body, dict):

@@ -50,8 +50,8 @@ from api.outputs import Response
 from api.times import CALL_ENDS
 from api.transport import Answer, Garbled, Lost, NotSent, read_envelope, unwrap
 from safety.terms.facts import SwitchState, Usage
-from safety.terms.intent import Intent, State, Verdict, stop
-from safety.terms.proposal import Action, Channel, Channels, Deployment, Order, Publication
+from safety.terms.intent import Intent, IntentState, Verdict, stop
+from safety.terms.proposal import Action, Channel, Channels, DeploymentTerms, OrderTerms, PublicationTerms
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -70,9 +70,9 @@ def request_for(action: Action, label: str, secret: SecretStr | None) -> tuple[E
     Raises:
         ValueError: Its terms are not a valid API request.
     """
-    if isinstance(action, Order):
+    if isinstance(action, OrderTerms):
         return orders.ORDERS_PLACE, action.request(label)
-    if isinstance(action, Publication):
+    if isinstance(action, PublicationTerms):
         if action.action == "post":
             return ARENA_POST, PostRequest.model_validate_json(action.body)
         return ARENA_PROFILE_UPDATE, ProfileUpdateRequest.model_validate_json(action.body)
@@ -82,7 +82,7 @@ def request_for(action: Action, label: str, secret: SecretStr | None) -> tuple[E
     return LIVE_SUBSCRIBE, _subscription(action, secret)
 
 
-def _subscription(action: Deployment, secret: SecretStr | None) -> SubscribeRequest:
+def _subscription(action: DeploymentTerms, secret: SecretStr | None) -> SubscribeRequest:
     webhook = None
     if action.webhook_url is not None:
         signed = {} if secret is None else {"secret": secret.get_secret_value()}
@@ -92,7 +92,7 @@ def _subscription(action: Deployment, secret: SecretStr | None) -> SubscribeRequ
     return SubscribeRequest.model_validate(asked)
 
 
-Seen = Answer | NotSent | Lost
+AttemptAnswer = Answer | NotSent | Lost
 
 REFUSALS: Final = frozenset({"VALIDATION_ERROR", "INVALID_API_KEY", "EXPIRED_API_KEY", "INSUFFICIENT_PERMISSIONS"})
 """Codes of the API document that are returned before anything is done."""
@@ -110,7 +110,7 @@ ROUNDING: Final = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
-class Classified:
+class AttemptOutcome:
     """The outcome of an attempt.
 
     Attributes:
@@ -120,13 +120,13 @@ class Classified:
         order_id: The service's id of the order or subscription.
     """
 
-    state: State
+    state: IntentState
     reason: str = ""
     result: dict[str, Any] | None = None
     order_id: str | None = None
 
 
-def classify(action: Action, seen: Seen, label: str, *, trusted: bool) -> Classified:
+def classify(action: Action, seen: AttemptAnswer, label: str, *, trusted: bool) -> AttemptOutcome:
     """The outcome of the attempt at `action`.
 
     Args:
@@ -136,27 +136,27 @@ def classify(action: Action, seen: Seen, label: str, *, trusted: bool) -> Classi
         trusted: Any documented refusal is certain, as the channel says.
     """
     if isinstance(seen, NotSent):
-        return Classified("NOT_SENT", str(seen))
+        return AttemptOutcome("NOT_SENT", str(seen))
     if isinstance(seen, Lost):
-        return Classified("UNKNOWN", str(seen))
+        return AttemptOutcome("UNKNOWN", str(seen))
     try:
         data = unwrap(seen.status, seen.body, trusted=trusted)
     except Garbled as garbled:
-        return Classified("UNKNOWN", str(garbled))
+        return AttemptOutcome("UNKNOWN", str(garbled))
     except HeyTradersError as failure:
         return _failed(failure, seen, trusted=trusted)
     if not 200 <= seen.status < 300:
-        return Classified("UNKNOWN", f"the service answered with status {seen.status}")
+        return AttemptOutcome("UNKNOWN", f"the service answered with status {seen.status}")
     return _done(action, data, label)
 
 
-def _failed(failure: HeyTradersError, answer: Answer, *, trusted: bool) -> Classified:
+def _failed(failure: HeyTradersError, answer: Answer, *, trusted: bool) -> AttemptOutcome:
     said = f"{failure.code}: {ended(failure.message)} {failure.suggestion}".strip()
     certain = answer.status // 100 in {2, 4} and answer.status not in UNCLEAR_STATUSES
     known = OWN_REFUSALS if trusted else REFUSALS
     if certain and _refusal(answer.body) in known:
-        return Classified("REJECTED", said)
-    return Classified("UNKNOWN", f"the service answered with status {answer.status}, {said}")
+        return AttemptOutcome("REJECTED", said)
+    return AttemptOutcome("UNKNOWN", f"the service answered with status {answer.status}, {said}")
 
 
 def _refusal(body: bytes) -> str | None:
@@ -173,15 +173,15 @@ def _mapping(value: object) -> Mapping[str, object]:
     return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
 
 
-def _done(action: Action, data: object, label: str) -> Classified:
+def _done(action: Action, data: object, label: str) -> AttemptOutcome:
     try:
         shown = _ANSWERS[action.kind].model_validate(data)
     except ValidationError:
-        return Classified("UNKNOWN", "the answer does not match the API")
+        return AttemptOutcome("UNKNOWN", "the answer does not match the API")
     wrong = _unlike(action, shown, label)
     if wrong:
-        return Classified("UNKNOWN", wrong)
-    return Classified("ACKED", result=as_result(shown), order_id=_id_of(shown))
+        return AttemptOutcome("UNKNOWN", wrong)
+    return AttemptOutcome("ACKED", result=as_result(shown), order_id=_id_of(shown))
 
 
 def as_result(shown: Response) -> dict[str, Any]:
@@ -202,19 +202,19 @@ def order_id_of(shown: ShownOrder) -> str | None:
 
 def _unlike(action: Action, shown: Response, label: str) -> str:
     """Why a response does not prove that the action was done; "" if it does."""
-    if isinstance(action, Order) and isinstance(shown, ShownOrder):
+    if isinstance(action, OrderTerms) and isinstance(shown, ShownOrder):
         if order_id_of(shown) is None:
             return "the answer contains no order id"
         if shown.label and shown.label != label:
             return "the answer is about an order with another label"
         differing = differs(action, shown)
         return f"the answer is about an order with another {differing}" if differing else ""
-    if isinstance(action, Deployment) and isinstance(shown, Subscription):
+    if isinstance(action, DeploymentTerms) and isinstance(shown, Subscription):
         return _unlike_deployment(action, shown)
     return ""
 
 
-def _unlike_deployment(action: Deployment, shown: Subscription) -> str:
+def _unlike_deployment(action: DeploymentTerms, shown: Subscription) -> str:
     if not shown.subscription_id:
         return "the answer contains no subscription id"
     if action.subscription_id and shown.subscription_id != action.subscription_id:
@@ -224,7 +224,7 @@ def _unlike_deployment(action: Deployment, shown: Subscription) -> str:
     return ""
 
 
-def differs(order: Order, shown: ShownOrder) -> str | None:
+def differs(order: OrderTerms, shown: ShownOrder) -> str | None:
     """The first field that differs between the sent order and the service's; fields not shown count as equal."""
     checks = {
         "account_id": _same_text(order.account_id, shown.account_id),
@@ -276,7 +276,7 @@ LEAST_SECONDS: Final = 10.0
 Decide = Callable[[Intent, Usage, SwitchState], Verdict]
 
 
-class Ground(Protocol):
+class FinalCheck(Protocol):
     """The input of the final check before sending, such as `judging.Assessment`."""
 
     def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:
@@ -284,16 +284,16 @@ class Ground(Protocol):
         ...
 
 
-class Assesses(Protocol):
+class Assessor(Protocol):
     """Assesses an action before it is sent, such as `judging.Judge`."""
 
-    async def assess(self, action: Action, *, subscription_id: str = "", priced: bool = False) -> Ground:
+    async def assess(self, action: Action, *, subscription_id: str = "", priced: bool = False) -> FinalCheck:
         """The input of the final check of `action`, which may come from a deployed strategy."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Executor:
+class OrderSender:
     """Sends intents that it has claimed in the ledger.
 
     Attributes:
@@ -310,7 +310,7 @@ class Executor:
 
     client: Client
     ledger: Ledger
-    judge: Assesses
+    judge: Assessor
     channels: Channels
     now: Callable[[], float] = time.time
     webhook_secret: SecretStr | None = None
@@ -321,7 +321,7 @@ class Executor:
         self,
         intent_id: str,
         *,
-        ground: Ground | None = None,
+        check: FinalCheck | None = None,
         admitted: Intent | None = None,
         webhook_secret: SecretStr | None = None,
     ) -> Intent:
@@ -331,7 +331,7 @@ class Executor:
 
         Args:
             intent_id: Id of the intent.
-            ground: A fresh assessment, if the caller has just made one.
+            check: A fresh assessment, if the caller has just made one.
             admitted: The intent as the caller has just admitted it; read from the ledger unless given.
             webhook_secret: Replaces the user's secret for this intent.
 
@@ -342,7 +342,7 @@ class Executor:
         intent = admitted or await to_thread.run_sync(self._known, intent_id)
         try:
             channel = await self._channel(intent)
-            ground = ground or await self.judge.assess(
+            check = check or await self.judge.assess(
                 intent.proposal.action,
                 subscription_id=intent.caller.client if intent.caller.origin else "",
                 priced=intent.proposal.quote is not None,
@@ -353,7 +353,7 @@ class Executor:
         left = CALL_ENDS.get() - anyio.current_time()
         if left < LEAST_SECONDS:
             return await self._too_late(intent, left)
-        decide, won = _last_word(ground, alone=alone), False
+        decide, won = _last_word(check, alone=alone), False
         with anyio.CancelScope(shield=True):
             claim = await to_thread.run_sync(self.ledger.claim, intent.intent_id, decide)
             intent, won = claim.intent, claim.won
@@ -424,31 +424,31 @@ class Executor:
                 suggestion="order_intent shows it once the server has looked for the order. Do not place it again.",
             ) from error
 
-    async def _attempt(self, intent: Intent, channel: Channel, secret: SecretStr | None) -> Classified:
+    async def _attempt(self, intent: Intent, channel: Channel, secret: SecretStr | None) -> AttemptOutcome:
         """One request, which ends at the call's deadline at the latest."""
         action = intent.proposal.action
         if abs(self.now() - (intent.sent_at or 0.0)) > self.fresh:
-            return Classified("NOT_SENT", "this machine paused between the claim and the sending")
+            return AttemptOutcome("NOT_SENT", "this machine paused between the claim and the sending")
         try:
             endpoint, request = request_for(action, intent.label, secret)
         except ValueError:
-            return Classified("NOT_SENT", "its terms are not a valid request of the API")
+            return AttemptOutcome("NOT_SENT", "its terms are not a valid request of the API")
         deadline = CALL_ENDS.get()
         if deadline - anyio.current_time() < LEAST_SECONDS / 2:
-            return Classified("NOT_SENT", "the ledger was busy until the call's deadline had almost come")
-        seen: Seen = Lost("no complete answer before the call's deadline")
+            return AttemptOutcome("NOT_SENT", "the ledger was busy until the call's deadline had almost come")
+        seen: AttemptAnswer = Lost("no complete answer before the call's deadline")
         try:
             with anyio.CancelScope(deadline=deadline):
                 seen = await self.client.send_once(endpoint, request)
         except (NotSent, Lost) as failure:
             seen = failure
         except Exception as error:  # noqa: BLE001 - whatever it is, it may have happened after the bytes had left
-            return Classified("UNKNOWN", f"the attempt failed with {type(error).__name__}")
+            return AttemptOutcome("UNKNOWN", f"the attempt failed with {type(error).__name__}")
         return classify(action, seen, intent.label, trusted=channel.certain_refusals)
 
-    def _settle(self, intent_id: str, found: Classified) -> Intent:
+    def _settle(self, intent_id: str, found: AttemptOutcome) -> Intent:
         """Book an outcome. A faster reconciliation is only overridden by proof that the order exists."""
-        only_from: State | None = None if found.state == "ACKED" else "SENT"
+        only_from: IntentState | None = None if found.state == "ACKED" else "SENT"
         return self.ledger.settle(
             intent_id,
             found.state,
@@ -477,10 +477,10 @@ class Executor:
         order with real money, the account's orders must agree with the ledger; otherwise trading halts.
         """
         order = intent.proposal.action
-        if not isinstance(order, Order) or channel.money == "paper":
+        if not isinstance(order, OrderTerms) or channel.money == "paper":
             return False
         symbol = order.symbol if channel.client_ids else None
-        asked = orders.ListRequest(account_id=order.account_id, symbol=symbol, limit=NEWEST)
+        asked = orders.OrdersRequest(account_id=order.account_id, symbol=symbol, limit=NEWEST)
         listed = await self.client.call(orders.ORDERS_LIST, asked)
         await to_thread.run_sync(self._compare, [each.label for each in listed.orders if each.label])
         if not channel.alone_needed or channel.labels_echoed:
@@ -516,7 +516,7 @@ class Executor:
         return intent
 
 
-def _last_word(ground: Ground, *, alone: bool) -> Decide:
+def _last_word(check: FinalCheck, *, alone: bool) -> Decide:
     def decide(intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:
         if alone and (usage.in_flight_here or usage.unknown_here):
             return stop(
@@ -524,6 +524,6 @@ def _last_word(ground: Ground, *, alone: bool) -> Decide:
                 "another order on this account and symbol is being sent or has an unknown outcome, and the service may "
                 "not return the labels that tell them apart",
             )
-        return ground.verdict(intent, usage, switch)
+        return check.verdict(intent, usage, switch)
 
     return decide

@@ -17,7 +17,7 @@ from api.exchanges import EXCHANGES
 from api.orders import Order as ShownOrder
 from safety.sending.execution import differs
 from safety.terms.intent import Intent
-from safety.terms.proposal import Order
+from safety.terms.proposal import OrderTerms
 
 PAGE: Final = 200
 OVERLAP: Final = 20
@@ -27,7 +27,7 @@ SYMBOL_NEEDED: Final = frozenset(e.id for e in EXCHANGES.values() if e.symbol_ne
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class OrderListing:
     """The orders of an account.
 
     Attributes:
@@ -47,7 +47,7 @@ class _Reading:
     complete: bool = False
 
 
-async def read_listing(client: Client, account_id: str, *, since: float, symbols: Collection[str] = ()) -> Listing:
+async def read_listing(client: Client, account_id: str, *, since: float, symbols: Collection[str] = ()) -> OrderListing:
     """The orders of an account back to `since`, its open orders, and whether the listing is complete.
 
     Args:
@@ -58,13 +58,13 @@ async def read_listing(client: Client, account_id: str, *, since: float, symbols
     """
     history = await _history(client, account_id, since)
     resting = await _open(client, account_id, symbols)
-    return Listing(tuple(distinct([*history.rows, *resting.rows])), since, history.complete and resting.complete)
+    return OrderListing(tuple(distinct([*history.rows, *resting.rows])), since, history.complete and resting.complete)
 
 
 async def _history(client: Client, account_id: str, since: float) -> _Reading:
     reading, offset = _Reading(), 0
     for _ in range(MAX_PAGES):
-        asked = orders.ListRequest(account_id=account_id, limit=PAGE, offset=offset)
+        asked = orders.OrdersRequest(account_id=account_id, limit=PAGE, offset=offset)
         try:
             page = await client.call(orders.ORDERS_LIST, asked)
         except HeyTradersError:
@@ -79,7 +79,7 @@ async def _history(client: Client, account_id: str, since: float) -> _Reading:
     return reading
 
 
-def _is_last(page: orders.ListResponse, offset: int) -> bool:
+def _is_last(page: orders.OrdersResponse, offset: int) -> bool:
     """Whether this is the last page. If the service gives no page size, a short page may still be one of many."""
     if page.total is not None:
         return offset + len(page.orders) >= page.total or not page.orders
@@ -215,12 +215,12 @@ def _is_exact(intents: Iterable[Intent], intent_id: str, shown: ShownOrder) -> b
     If one has, orders with only similar terms are not ours.
     """
     order = next(each.proposal.action for each in intents if each.intent_id == intent_id)
-    return isinstance(order, Order) and order.amount == shown.amount and shown.price in {None, order.price}
+    return isinstance(order, OrderTerms) and order.amount == shown.amount and shown.price in {None, order.price}
 
 
 def _fits(intent: Intent, shown: ShownOrder, earliest: float) -> bool:
     order = intent.proposal.action
-    if not isinstance(order, Order) or (shown.label and shown.label != intent.label) or shown.parent:
+    if not isinstance(order, OrderTerms) or (shown.label and shown.label != intent.label) or shown.parent:
         return False
     if shown.symbol is None or shown.side is None or shown.amount is None:
         return False

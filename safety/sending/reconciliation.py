@@ -22,9 +22,18 @@ from api.errors import HeyTradersError, InvalidInput
 from api.live import LIVE_SUBSCRIPTIONS_LIST, Subscription, SubscriptionsRequest
 from api.orders import Order as ShownOrder
 from safety.sending.execution import ALARM, SNAPSHOT, as_result, differs, order_id_of
-from safety.sending.listing import SYMBOL_NEEDED, Listing, Matches, by_label, by_terms, ids, read_listing, unix_or_none
-from safety.terms.intent import LABEL_PREFIX, Intent, State
-from safety.terms.proposal import Channels, Deployment, Order
+from safety.sending.listing import (
+    SYMBOL_NEEDED,
+    Matches,
+    OrderListing,
+    by_label,
+    by_terms,
+    ids,
+    read_listing,
+    unix_or_none,
+)
+from safety.terms.intent import LABEL_PREFIX, Intent, IntentState
+from safety.terms.proposal import Channels, DeploymentTerms, OrderTerms
 
 if TYPE_CHECKING:
     from safety.ledger import Ledger
@@ -90,7 +99,7 @@ class Resolution:
     patience: Patience
     always_labelled: bool = False
 
-    def orders(self, account_id: str, listing: Listing, began: float, earliest: Earliest) -> None:
+    def orders(self, account_id: str, listing: OrderListing, began: float, earliest: Earliest) -> None:
         """Conclude from a listing started at `began`. The ledger is read afterwards, so it has every listed order."""
         doubted, placed = self._known(lambda each: _is_on(each, account_id))
         self._note_labels(placed, listing.orders)
@@ -108,7 +117,7 @@ class Resolution:
 
     def subscriptions(self, listed: Collection[Subscription], began: float, earliest: Earliest) -> None:
         """Conclude from all subscriptions, in a reading started at `began`."""
-        doubted, placed = self._known(lambda each: isinstance(each.proposal.action, Deployment))
+        doubted, placed = self._known(lambda each: isinstance(each.proposal.action, DeploymentTerms))
         taken = {each.order_id: each.sent_at or 0.0 for each in sorted(placed, key=lambda each: each.sent_at or 0.0)}
         missing: list[Intent] = []
         for each in doubted:
@@ -167,7 +176,7 @@ class Resolution:
     def _found(self, intent: Intent, shown: ShownOrder) -> None:
         name = order_id_of(shown)
         order = intent.proposal.action
-        wrong = differs(order, shown) if isinstance(order, Order) else None
+        wrong = differs(order, shown) if isinstance(order, OrderTerms) else None
         if intent.state == "REJECTED":
             self._alarm(intent, f"intent {intent.intent_id} was refused, but exists as order {name}")
             return
@@ -195,7 +204,7 @@ class Resolution:
     def _settle(
         self,
         intent: Intent,
-        to: State,
+        to: IntentState,
         result: dict[str, object] | None = None,
         order_id: str | None = None,
         *,
@@ -217,7 +226,7 @@ class Resolution:
 
 def _is_on(intent: Intent, account_id: str) -> bool:
     action = intent.proposal.action
-    return isinstance(action, Order) and action.account_id == account_id
+    return isinstance(action, OrderTerms) and action.account_id == account_id
 
 
 def _is_ours(shown: ShownOrder) -> bool:
@@ -227,7 +236,7 @@ def _is_ours(shown: ShownOrder) -> bool:
 def _fits(intent: Intent, shown: Subscription, taken: Mapping[str | None, float], earliest: float) -> bool:
     """Whether a subscription fulfils an intent. The effect of a later resume proves nothing."""
     action = intent.proposal.action
-    if not isinstance(action, Deployment) or not shown.subscription_id:
+    if not isinstance(action, DeploymentTerms) or not shown.subscription_id:
         return False
     if action.action == "resume":
         later = taken.get(shown.subscription_id, 0.0) > (intent.sent_at or 0.0)
@@ -289,14 +298,14 @@ class Reconciler:
             plan.looks += 1
         for account_id in sorted({account for each in due if (account := _account(each))}):
             await self._look_at_account(account_id, [each for each in due if _account(each) == account_id])
-        if any(isinstance(each.proposal.action, Deployment) for each in due):
+        if any(isinstance(each.proposal.action, DeploymentTerms) for each in due):
             await self._look_at_subscriptions()
 
     async def _look_at_account(self, account_id: str, intents: Iterable[Intent]) -> None:
         began = self.now()
         since = min(self._earliest(each) for each in intents)
         orders = [each.proposal.action for each in intents]
-        symbols = {each.symbol for each in orders if isinstance(each, Order) and each.exchange in SYMBOL_NEEDED}
+        symbols = {each.symbol for each in orders if isinstance(each, OrderTerms) and each.exchange in SYMBOL_NEEDED}
         listing = await read_listing(self.client, account_id, since=since, symbols=sorted(symbols))
         channel = await self.channels.of_account(account_id)
         echoed = bool(channel.labels_echoed)
@@ -352,4 +361,4 @@ class Reconciler:
 
 def _account(intent: Intent) -> str:
     action = intent.proposal.action
-    return action.account_id if isinstance(action, Order) else ""
+    return action.account_id if isinstance(action, OrderTerms) else ""

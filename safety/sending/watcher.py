@@ -19,17 +19,17 @@ from anyio import to_thread
 from api.client import Client
 from api.errors import HeyTradersError
 from api.live import LIVE_PAUSE, LIVE_SUBSCRIPTION_GET, Subscription, SubscriptionRequest, SwitchRequest
-from safety.sending.execution import Executor
+from safety.sending.execution import OrderSender
 from safety.sending.reconciliation import QUIET, Reconciler
-from safety.terms.intent import UNDECIDED, Intent, State
-from safety.terms.proposal import Deployment, Money
+from safety.terms.intent import UNDECIDED, Intent, IntentState
+from safety.terms.proposal import DeploymentTerms, Money
 
 if TYPE_CHECKING:
     from safety.ledger import Ledger
     from safety.ledger.journal import Event
     from safety.ledger.switch import Switch
 
-OPEN: Final[frozenset[State]] = frozenset({*UNDECIDED, "SENT", "UNKNOWN"})
+OPEN: Final[frozenset[IntentState]] = frozenset({*UNDECIDED, "SENT", "UNKNOWN"})
 
 FOLLOWED: Final = "halt_followed"
 """Event kind: orders were cancelled after a halt. The subject is the service."""
@@ -81,7 +81,7 @@ class Watcher:
 
     ledger: Ledger
     services: tuple[str, ...]
-    executor: Executor
+    executor: OrderSender
     reconciler: Reconciler
     expiry: Expiry
     follow_halt: Callable[[Switch], Awaitable[Sequence[str]]]
@@ -237,7 +237,7 @@ class Expiry:
             return []
         latest: dict[str, Intent] = {}
         for each in reversed(self.ledger.intents(states={"ACKED"}, service=self.services, limit=MOST)):
-            if each.order_id and isinstance(each.proposal.action, Deployment):
+            if each.order_id and isinstance(each.proposal.action, DeploymentTerms):
                 latest[each.order_id] = each
         over = [
             each

@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import IntEnum
 from typing import Any, Literal
 
-from safety.terms.proposal import Money, Order
+from safety.terms.proposal import Money, OrderTerms
 
 SwitchState = Literal["ACTIVE", "REDUCING", "HALTED"]
 
@@ -38,7 +38,7 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class Resting:
+class RestingOrder:
     """An open order of the account. `role` and `parent` are set for an exit of a plan, and `None` otherwise."""
 
     symbol: str
@@ -74,7 +74,7 @@ class AccountFacts:
     free: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     positions: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     position_usd: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
-    open_orders: tuple[Resting, ...] = ()
+    open_orders: tuple[RestingOrder, ...] = ()
     exchange: str | None = None
     market_type: str | None = None
 
@@ -203,7 +203,7 @@ class Outcome(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RuleResult:
     """The result of one rule for one action.
 
     Attributes:
@@ -228,11 +228,11 @@ class Finding:
     window: str | None = None
     resets_at: float | None = None
     what_to_do: str = ""
-    repaired: Order | None = None
+    repaired: OrderTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class PolicyDecision:
     """The policy's decision on one action.
 
     Attributes:
@@ -244,20 +244,20 @@ class Decision:
     """
 
     outcome: Outcome
-    findings: tuple[Finding, ...]
+    findings: tuple[RuleResult, ...]
     policy_hash: str
     notional_usd: Decimal | None = None
-    suggestion: Order | None = None
+    suggestion: OrderTerms | None = None
 
     @property
-    def worst(self) -> Finding:
+    def worst(self) -> RuleResult:
         """The first finding with the decision's outcome."""
         return next(finding for finding in self.findings if finding.outcome is self.outcome)
 
     @property
-    def against(self) -> tuple[Finding, ...]:
+    def against(self) -> tuple[RuleResult, ...]:
         """All findings that do not pass, worst first; of several with the same reason, only the first."""
-        told: dict[str, Finding] = {}
+        told: dict[str, RuleResult] = {}
         for finding in sorted((f for f in self.findings if f.outcome), key=lambda f: -f.outcome):
             told.setdefault(finding.reason, finding)
         return tuple(told.values())
@@ -279,7 +279,7 @@ class Decision:
         return {name: value for name, value in parts.items() if value is not None}
 
 
-def finding_report(finding: Finding) -> dict[str, Any]:
+def finding_report(finding: RuleResult) -> dict[str, Any]:
     """A finding for the journal and the model."""
     named = {
         "rule": finding.rule,

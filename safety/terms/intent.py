@@ -6,10 +6,10 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from safety.terms.facts import Decision
+from safety.terms.facts import PolicyDecision
 from safety.terms.proposal import Proposal
 
-State = Literal[
+IntentState = Literal[
     "PENDING",
     "APPROVED",
     "SENT",
@@ -24,7 +24,7 @@ State = Literal[
     "HALTED",
 ]
 
-MOVES: Final[dict[State, frozenset[State]]] = {
+MOVES: Final[dict[IntentState, frozenset[IntentState]]] = {
     "PENDING": frozenset({"APPROVED", "DECLINED", "EXPIRED", "EXPIRED_DRIFT", "HALTED"}),
     "APPROVED": frozenset({"SENT", "DECLINED", "EXPIRED", "EXPIRED_DRIFT", "HALTED"}),
     "SENT": frozenset({"ACKED", "REJECTED", "UNKNOWN", "NOT_SENT"}),
@@ -39,14 +39,16 @@ MOVES: Final[dict[State, frozenset[State]]] = {
     "HALTED": frozenset(),
 }
 
-UNDECIDED: Final[frozenset[State]] = frozenset({"PENDING", "APPROVED", "NOT_SENT"})
+UNDECIDED: Final[frozenset[IntentState]] = frozenset({"PENDING", "APPROVED", "NOT_SENT"})
 """Not sent yet, but may still be sent."""
 
-COUNTED: Final[frozenset[State]] = frozenset({"PENDING", "APPROVED", "NOT_SENT", "SENT", "UNKNOWN", "ABSENT", "ACKED"})
+COUNTED: Final[frozenset[IntentState]] = frozenset(
+    {"PENDING", "APPROVED", "NOT_SENT", "SENT", "UNKNOWN", "ABSENT", "ACKED"}
+)
 """States that the limits count: the intent has, may have or may yet have an effect. ABSENT counts for 24 hours."""
 
 
-def may_move(current: State, to: State) -> bool:
+def may_move(current: IntentState, to: IntentState) -> bool:
     """Whether an intent may go from one state to another."""
     return to in MOVES[current]
 
@@ -96,7 +98,7 @@ class Intent:
     """
 
     intent_id: str
-    state: State
+    state: IntentState
     proposal: Proposal
     digest: str
     caller: Caller
@@ -167,7 +169,7 @@ class Admission:
     """
 
     intent: Intent | None
-    decision: Decision
+    decision: PolicyDecision
     repeated: bool = False
     claimed: bool = False
 
@@ -176,14 +178,14 @@ class Admission:
 class Verdict:
     """The final check before an intent is sent: `GO`, or the state to move to and why."""
 
-    to: State = "SENT"
+    to: IntentState = "SENT"
     reason: str = ""
 
 
 GO: Final = Verdict()
 
 
-def stop(to: State, reason: str) -> Verdict:
+def stop(to: IntentState, reason: str) -> Verdict:
     """Do not send it."""
     return Verdict(to, reason)
 

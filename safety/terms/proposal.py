@@ -174,7 +174,7 @@ class Terms(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Order(Terms):
+class OrderTerms(Terms):
     """An order as it would be sent, in the API's units.
 
     Attributes:
@@ -202,7 +202,7 @@ class Order(Terms):
     reduce_only: bool | None = None
 
     @classmethod
-    def of(cls, request: PlaceRequest) -> Order:
+    def of(cls, request: PlaceRequest) -> OrderTerms:
         """The order that a validated request asks for."""
         order = cls.model_validate(request.model_dump())
         _REQUESTS.keep(order, request)
@@ -235,16 +235,16 @@ class _ValidRequests:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._requests: OrderedDict[Order, PlaceRequest] = OrderedDict()
+        self._requests: OrderedDict[OrderTerms, PlaceRequest] = OrderedDict()
 
-    def keep(self, order: Order, request: PlaceRequest) -> PlaceRequest:
+    def keep(self, order: OrderTerms, request: PlaceRequest) -> PlaceRequest:
         """Remember a validated request."""
         self._requests[order] = request
         while len(self._requests) > self._size:
             self._requests.popitem(last=False)
         return request
 
-    def get(self, order: Order) -> PlaceRequest | None:
+    def get(self, order: OrderTerms) -> PlaceRequest | None:
         """The request of an equal order."""
         return self._requests.get(order)
 
@@ -255,7 +255,7 @@ _REQUESTS: Final = _ValidRequests(256)
 _LATER: Final = frozenset({"stop_loss", "take_profit", "reduce_only", "refused"})
 
 
-class Deployment(Terms):
+class DeploymentTerms(Terms):
     """Authority for a strategy to trade on an account by itself, without a question for each order.
 
     Attributes:
@@ -276,7 +276,7 @@ class Deployment(Terms):
     refused: tuple[str, ...] | None = None
 
 
-class Publication(Terms):
+class PublicationTerms(Terms):
     """A text that becomes public under the user's name.
 
     Attributes:
@@ -289,7 +289,7 @@ class Publication(Terms):
     body: str
 
 
-Action = Annotated[Order | Deployment | Publication, Field(discriminator="kind")]
+Action = Annotated[OrderTerms | DeploymentTerms | PublicationTerms, Field(discriminator="kind")]
 
 
 class Proposal(Terms):
@@ -337,7 +337,7 @@ class Proposal(Terms):
         fields: dict[str, object] = {"v": self.version, **self.model_dump()}
         if self.title is None:
             del fields["title"]
-        if isinstance(self.action, Order | Deployment):
+        if isinstance(self.action, OrderTerms | DeploymentTerms):
             action = self.action.model_dump()
             fields["action"] = {name: v for name, v in action.items() if v is not None or name not in _LATER}
         if self.version == 1:
@@ -378,7 +378,7 @@ _PROPOSAL: Final[TypeAdapter[Proposal]] = TypeAdapter(Proposal)
 
 def account_of(action: Action) -> str:
     """The account of an action; "" if it has none."""
-    return "" if isinstance(action, Publication) else action.account_id or ""
+    return "" if isinstance(action, PublicationTerms) else action.account_id or ""
 
 
 def canonical_json(value: object) -> str:

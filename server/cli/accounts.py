@@ -23,7 +23,7 @@ from server.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
     from engine.venues.exchange.holdings import KeyRights
-    from engine.venues.paper.administration import Administration, Summary
+    from engine.venues.paper.administration import AccountSummary, Administration
 
 Result = TypeVar("Result")
 
@@ -231,7 +231,7 @@ async def _key_rights(settings: Settings, account: ConnectedAccount, secrets: tu
         return await anyio.to_thread.run_sync(key_rights, engine.connector, own, markets)
 
 
-def _told(summary: Summary) -> str:
+def _told(summary: AccountSummary) -> str:
     account = summary.account
     return (
         f"{account.account_id:<28} {account.exchange:<18} {account.status:<7} {summary.free:f} {account.currency} free"

@@ -20,7 +20,7 @@ from api import orders
 from api.errors import HeyTradersError, InvalidInput, NotFound, clean, explain, show
 from safety.human.in_force import order_words, question_words, settle_words
 from safety.human.screen import fact, paper, plain, screen, summary, whole_text
-from safety.terms.proposal import Order
+from safety.terms.proposal import OrderTerms
 from server.backend import open_backend
 from server.settings import Settings
 
@@ -29,7 +29,7 @@ from .passphrase import refuse_without_terminal, signing_key
 if TYPE_CHECKING:
     from safety.ledger import Ledger
     from safety.policy.evaluation import Policy
-    from safety.terms.intent import Intent, State
+    from safety.terms.intent import Intent, IntentState
 
 
 WAIT_SECONDS: Final = 80.0
@@ -173,7 +173,7 @@ def _told(ledger: Ledger, intent_id: str) -> bool:
             intent = ledger.intent(intent_id)
             break
         time.sleep(LOOK_SECONDS)
-    state: State = intent.state if intent else "UNKNOWN"
+    state: IntentState = intent.state if intent else "UNKNOWN"
     details = [clean(intent.reason)] if intent and intent.reason else []
     if intent and intent.order_id:
         thing = "Order" if intent.proposal.action.kind == "order" else "Subscription"
@@ -182,7 +182,7 @@ def _told(ledger: Ledger, intent_id: str) -> bool:
     return state == "ACKED"
 
 
-OUTCOMES: Final[dict[State, str]] = {
+OUTCOMES: Final[dict[IntentState, str]] = {
     "PENDING": "it still waits.",
     "APPROVED": "no running server has picked it up, and nothing was sent. Is the client open?",
     "SENT": "it was sent, and the answer is not there yet. heytraders-mcp audit tail shows what happens next.",
@@ -229,7 +229,11 @@ def _unclear(ledger: Ledger, intent_id: str) -> Intent:
         InvalidInput: Its outcome is known, or it is not an order.
     """
     intent = ledger.intent(intent_id)
-    if intent is None or intent.state not in {"UNKNOWN", "ABSENT"} or not isinstance(intent.proposal.action, Order):
+    if (
+        intent is None
+        or intent.state not in {"UNKNOWN", "ABSENT"}
+        or not isinstance(intent.proposal.action, OrderTerms)
+    ):
         found = "there is no such intent" if intent is None else f"it is {intent.state}"
         raise InvalidInput(
             f"intent {show(intent_id)} is not an order of unknown outcome: {found}",
@@ -253,11 +257,11 @@ async def _listed(settings: Settings, intent: Intent) -> list[orders.Order]:
     from safety.sending.execution import differs
 
     order = intent.proposal.action
-    if not isinstance(order, Order):
+    if not isinstance(order, OrderTerms):
         return []
     async with open_backend(settings) as backend:
         client = await backend.client()
-        asked = orders.ListRequest(account_id=order.account_id, limit=LISTED)
+        asked = orders.OrdersRequest(account_id=order.account_id, limit=LISTED)
         shown = (await client.call(orders.ORDERS_LIST, asked)).orders
     fitting = [each for each in shown if differs(order, each) is None]
     return sorted(fitting, key=lambda each: (each.amount != order.amount, each.price != order.price))

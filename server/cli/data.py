@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from api.errors import HeyTradersError
     from api.symbols import Instrument
     from engine.engine import Engine
-    from engine.feeds.exchange_bulk import Plan, Summary
+    from engine.feeds.exchange_bulk import FetchedRange, Plan
     from engine.feeds.exchange_fetch import Fetcher
-    from engine.feeds.importing import ImportOptions, ImportReport, Outcome
+    from engine.feeds.importing import ImportOptions, ImportReport, TableImport
     from engine.feeds.market import MarketFeed
     from engine.store.database import Store
     from engine.store.exchange_data import Fetched
@@ -242,7 +242,7 @@ def _duration(seconds: float) -> str:
     return f"about {seconds / 60:.0f} minutes" if seconds > 90 else f"about {max(1, round(seconds))} s"
 
 
-def _summed_up(summary: Summary) -> str:
+def _summed_up(summary: FetchedRange) -> str:
     from api.times import iso8601
 
     job = summary.job
@@ -268,7 +268,7 @@ async def import_candles(
     return _told(outcome.result)
 
 
-async def _import_all(settings: Settings, files: list[Path], options: ImportOptions) -> tuple[Outcome, ...]:
+async def _import_all(settings: Settings, files: list[Path], options: ImportOptions) -> tuple[TableImport, ...]:
     from engine.feeds.importing import import_all
 
     if len(files) == 1:

@@ -69,7 +69,7 @@ async def _run(settings: Settings, csv: Path | None, symbol: str) -> None:
         prompts = (await client.list_prompts()).prompts
         click.echo(f"Connected over MCP ({client.protocol_version}): {len(tools)} tools and {len(prompts)} prompt(s)\n")
         numbers = itertools.count(1)
-        order: Result = {}
+        order: ToolResult = {}
         for step in (*STEPS, *ORDERS):
             order = await _take(client, next(numbers), step)
         for step in (placed(order["intent_id"]), STATUS):
@@ -111,7 +111,7 @@ async def _live(client: Client, numbers: Iterator[int], result_id: str) -> None:
         await _take(client, next(numbers), step)
 
 
-async def _take(client: Client, number: int, step: Step) -> Result:
+async def _take(client: Client, number: int, step: DemoStep) -> ToolResult:
     words = " ".join(f"{key}={shlex.quote(_text(value))}" for key, value in step.arguments.items())
     call = f"{step.tool} {words}".rstrip()
     click.echo(f"{number}. {step.why}\n{textwrap.indent(call, '   ')}")
@@ -123,12 +123,12 @@ async def _take(client: Client, number: int, step: Step) -> Result:
     return result
 
 
-async def _call(client: Client, tool: str, arguments: Result) -> Result:
+async def _call(client: Client, tool: str, arguments: ToolResult) -> ToolResult:
     result = await client.call_tool(tool, arguments)
     if result.is_error or result.structured_content is None:
         said = "".join(block.text for block in result.content if isinstance(block, TextContent))
         raise Unavailable(f"the demo stopped at {tool}: {said}")
-    structured: Result = result.structured_content
+    structured: ToolResult = result.structured_content
     return structured
 
 
@@ -136,98 +136,98 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-Result = dict[str, Any]
+ToolResult = dict[str, Any]
 MAX_ROWS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DemoStep:
     """One tool call of the demo, its reason, and how to print its result."""
 
     why: str
     tool: str
     arguments: dict[str, Any]
-    show: Callable[[Result], Iterator[str]]
+    show: Callable[[ToolResult], Iterator[str]]
 
 
-def _health(result: Result) -> Iterator[str]:
+def _health(result: ToolResult) -> Iterator[str]:
     yield f"{result.get('source')} engine, market data: {result.get('data')}"
 
 
-def _tickers(result: Result) -> Iterator[str]:
+def _tickers(result: ToolResult) -> Iterator[str]:
     for row in table_rows(result["tickers"])[:MAX_ROWS]:
         yield f"{row['symbol']:<12} {row.get('sector') or '':<10} {row.get('price', ''):>14}  {row.get('source')}"
     yield f"... of {result.get('total')}"
 
 
-def _scan(result: Result) -> Iterator[str]:
+def _scan(result: ToolResult) -> Iterator[str]:
     matched = result["matched"]
     yield f"{len(matched)} of {result.get('scanned_count')} match: {', '.join(matched[:8]) or 'none'}"
 
 
-def _rank(result: Result) -> Iterator[str]:
+def _rank(result: ToolResult) -> Iterator[str]:
     for row in table_rows(result["ranked"])[:MAX_ROWS]:
         yield f"{row.get('rank'):>2}. {row['symbol']:<12} {row.get('score'):>10.3f}"
 
 
-def _value(result: Result) -> Iterator[str]:
+def _value(result: ToolResult) -> Iterator[str]:
     yield f"{result['expression']} = {result.get('value')} on {result['symbol']}, bar closed {result.get('as_of')}"
 
 
-def _candles(result: Result) -> Iterator[str]:
+def _candles(result: ToolResult) -> Iterator[str]:
     for row in result["candles"][-3:]:
         yield "  ".join(f"{cell}" for cell in row)
 
 
-def _document(result: Result) -> Iterator[str]:
+def _document(result: ToolResult) -> Iterator[str]:
     lines = [line for line in result["content"].splitlines() if line.strip()]
     yield from lines[:3]
     yield f"... {result.get('total')} characters"
 
 
-def _verdict(result: Result) -> Iterator[str]:
+def _verdict(result: ToolResult) -> Iterator[str]:
     metrics, held = result["metrics"], result["buy_and_hold"]
     yield f"return {metrics['total_return_pct']:.1f} %, buy-and-hold {held['total_return_pct']:.1f} %"
     yield f"{metrics['num_trades']} trades, Sharpe {metrics['sharpe_ratio']:.2f}, win rate {metrics['win_rate']:.2f}"
     yield from (f"! {warning}" for warning in result["warnings"][:MAX_ROWS])
 
 
-def _order(result: Result) -> Iterator[str]:
+def _order(result: ToolResult) -> Iterator[str]:
     kind = "paper order" if result.get("paper") else "order"
     yield f"{kind} {result['status']}: {result['side']} {result['filled_amount']} {result['symbol']}"
     yield f"at {result.get('average_price')}, fee {result.get('fee')} {result.get('fee_currency')}"
 
 
-def _preview(result: Result) -> Iterator[str]:
+def _preview(result: ToolResult) -> Iterator[str]:
     yield f"{result['decision']}: worth {result['notional_usd']:.2f} USD, paper: {result['paper']}"
     yield from (f"{each['rule']}: {each['left']} of {each['limit']} left" for each in result["left"][:MAX_ROWS])
 
 
-def _intent(result: Result) -> Iterator[str]:
+def _intent(result: ToolResult) -> Iterator[str]:
     yield f"{result['state']}: {result['summary'].splitlines()[0]}"
 
 
-def _status(result: Result) -> Iterator[str]:
+def _status(result: ToolResult) -> Iterator[str]:
     yield f"mode {result['mode']}, kill switch {result['switch']}, assurance {result['assurance']}"
     yield f"{len(result['pending'])} wait for a human, {len(result['unresolved'])} unresolved"
 
 
-def _subscription(result: Result) -> Iterator[str]:
+def _subscription(result: ToolResult) -> Iterator[str]:
     yield f"{result['strategy_name']}, mode {result['mode']}, {result['status']}, paper: {result.get('paper')}"
     yield f"{result.get('message')}"
 
 
-def _ended(result: Result) -> Iterator[str]:
+def _ended(result: ToolResult) -> Iterator[str]:
     yield f"{result['status']} after {result.get('signal_count')} signals"
 
 
-def _balances(result: Result) -> Iterator[str]:
+def _balances(result: ToolResult) -> Iterator[str]:
     for row in result["balances"][:MAX_ROWS]:
         yield f"{row['asset']:<6} {row['total']:>16}"
     yield f"worth {result.get('total_equity_usd')} USD, paper: {result.get('paper')}"
 
 
-def signal_line(signal: Result) -> str:
+def signal_line(signal: ToolResult) -> str:
     """A signal as the demo prints it."""
     order = f"order {signal['order_id']}" if signal.get("order_id") else signal.get("order_message") or "no order"
     return f"{signal['bar_time']}  {signal['action']:<5} {signal['side']:<4} {signal['symbol']:<9} {order}"
@@ -241,28 +241,28 @@ emit_signal(crossunder(fast, slow), exit(TICKER))
 """
 
 STEPS: Final = (
-    Step("What answers, and whose data is it?", "meta_health", {}, _health),
-    Step("Which symbols are there?", "market_tickers", {"exchange": DEFAULT_EXCHANGE, "limit": 50}, _tickers),
-    Step(
+    DemoStep("What answers, and whose data is it?", "meta_health", {}, _health),
+    DemoStep("Which symbols are there?", "market_tickers", {"exchange": DEFAULT_EXCHANGE, "limit": 50}, _tickers),
+    DemoStep(
         "Which of the largest are above their 50-hour mean with rising volume?",
         "market_scan",
         {"universe": "top50", "condition": "close > sma(close, 50) and volume > sma(volume, 20)"},
         _scan,
     ),
-    Step(
+    DemoStep(
         "Which moved most in a day?",
         "market_rank",
         {"universe": "top50", "expression": "roc(close, 24)", "limit": MAX_ROWS},
         _rank,
     ),
-    Step(
+    DemoStep(
         "How does one of them look?",
         "market_evaluate",
         {"symbol": "BTC/USDT", "expression": "rsi(close, 14)[-1]"},
         _value,
     ),
-    Step("Its last candles.", "market_ohlcv", {"symbol": "BTC/USDT", "limit": 3}, _candles),
-    Step("What else can an expression say?", "docs_read", {"slug": "operators", "limit": 2000}, _document),
+    DemoStep("Its last candles.", "market_ohlcv", {"symbol": "BTC/USDT", "limit": 3}, _candles),
+    DemoStep("What else can an expression say?", "docs_read", {"slug": "operators", "limit": 2000}, _document),
 )
 
 ACCOUNT: Final = f"paper-{DEFAULT_EXCHANGE}"
@@ -276,19 +276,21 @@ _BUY: Final = {
 }
 
 ORDERS: Final = (
-    Step("What would the limits say to a small order on a paper account?", "order_preview", _BUY, _preview),
-    Step("Place it, if the human says yes.", "place_with_confirmation", _BUY, _order),
+    DemoStep("What would the limits say to a small order on a paper account?", "order_preview", _BUY, _preview),
+    DemoStep("Place it, if the human says yes.", "place_with_confirmation", _BUY, _order),
 )
 
 
-def placed(intent_id: str) -> Step:
+def placed(intent_id: str) -> DemoStep:
     """The step that looks up the order by its intent."""
-    return Step("What became of it?", "order_intent", {"intent_id": intent_id}, _intent)
+    return DemoStep("What became of it?", "order_intent", {"intent_id": intent_id}, _intent)
 
 
-STATUS: Final = Step("What do the limits leave, and does anything wait for the human?", "safety_status", {}, _status)
+STATUS: Final = DemoStep(
+    "What do the limits leave, and does anything wait for the human?", "safety_status", {}, _status
+)
 
-BACKTEST: Final = Step(
+BACKTEST: Final = DemoStep(
     "Would following short swings have worked?",
     "backtest_and_poll",
     {
@@ -302,9 +304,9 @@ BACKTEST: Final = Step(
 )
 
 
-def subscribe(result_id: str) -> Step:
+def subscribe(result_id: str) -> DemoStep:
     """The step that deploys the strategy of the backtest."""
-    return Step(
+    return DemoStep(
         "Let that strategy trade the account by itself; time runs fast here.",
         "live_subscribe",
         {"strategy_id": result_id, "mode": "trade", "account_id": ACCOUNT},
@@ -312,9 +314,9 @@ def subscribe(result_id: str) -> Step:
     )
 
 
-def last_steps(subscription_id: str) -> tuple[Step, ...]:
+def last_steps(subscription_id: str) -> tuple[DemoStep, ...]:
     """The last steps of the demo, after signals have arrived."""
     return (
-        Step("End it.", "live_unsubscribe", {"subscription_id": subscription_id}, _ended),
-        Step("What is in the account now?", "accounts_balances", {"account_id": ACCOUNT}, _balances),
+        DemoStep("End it.", "live_unsubscribe", {"subscription_id": subscription_id}, _ended),
+        DemoStep("What is in the account now?", "accounts_balances", {"account_id": ACCOUNT}, _balances),
     )

@@ -25,8 +25,8 @@ from safety.policy.explain import explain
 from safety.policy.limits import Change, Limits, changes
 from safety.policy.text import parse_policy, write_policy
 from safety.private_file import write_private
-from safety.terms.facts import AccountFacts, Assurance, Decision, Facts, Finding, Quote, Usage
-from safety.terms.proposal import Money, Order
+from safety.terms.facts import AccountFacts, Assurance, Facts, PolicyDecision, Quote, RuleResult, Usage
+from safety.terms.proposal import Money, OrderTerms
 from server.settings import Settings
 
 from .passphrase import new_passphrase, signing_key
@@ -269,7 +269,7 @@ def simulate(
     )
 
 
-def _order(terms: tuple[str, ...]) -> Order:
+def _order(terms: tuple[str, ...]) -> OrderTerms:
     """The order, as strictly as any tool reads it.
 
     Raises:
@@ -282,7 +282,7 @@ def _order(terms: tuple[str, ...]) -> Order:
             raise InvalidInput(f"{term!r} is not KEY=VALUE", suggestion="For example symbol=BTC/USDT")
         given[key] = value
     try:
-        return Order.of(PlaceRequest.model_validate(given))
+        return OrderTerms.of(PlaceRequest.model_validate(given))
     except ValidationError as error:
         raise refuse("policy simulate", PlaceRequest, error, given) from None
 
@@ -306,7 +306,7 @@ def _usage(used: Usage, equity: Decimal) -> Usage:
     )
 
 
-def _account(order: Order, price: Decimal | None, equity: Decimal, usd_rate: Decimal) -> AccountFacts:
+def _account(order: OrderTerms, price: Decimal | None, equity: Decimal, usd_rate: Decimal) -> AccountFacts:
     """An account with all its equity in the asset that the order would spend."""
     named = instrument(order.symbol, order.exchange)
     units = equity / usd_rate if usd_rate else Decimal(0)
@@ -314,7 +314,7 @@ def _account(order: Order, price: Decimal | None, equity: Decimal, usd_rate: Dec
     return AccountFacts(age=0.0, equity_usd=equity, free=free)
 
 
-def _verdict(decision: Decision) -> list[str]:
+def _verdict(decision: PolicyDecision) -> list[str]:
     worth = "" if decision.notional_usd is None else f", worth {decision.notional_usd:f} USD at worst"
     lines = [f"{_ANSWERS[decision.outcome.name]}{worth}", *map(_finding, decision.against)]
     if decision.suggestion is not None:
@@ -327,7 +327,7 @@ def _verdict(decision: Decision) -> list[str]:
 _ANSWERS: Final = {"PASS": "PASS: it is sent at once", "REQUIRE": "REQUIRE: a human has to approve it", "DENY": "DENY"}
 
 
-def _finding(finding: Finding) -> str:
+def _finding(finding: RuleResult) -> str:
     return f"  {finding.outcome.name:<7} {finding.rule}: {ended(finding.reason)} {finding.what_to_do}".rstrip()
 
 

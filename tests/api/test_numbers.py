@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter, ValidationError
 
 from api.inputs import Request
-from api.outputs import Amount, JsonNumber, Money, from_wire, to_wire
+from api.outputs import Amount, JsonNumber, ReportedMoney, from_wire, to_wire
 from api.refusals import refuse
 
 AMOUNT: TypeAdapter[Decimal] = TypeAdapter(Amount)
-MONEY: TypeAdapter[Decimal] = TypeAdapter(Money)
+MONEY: TypeAdapter[Decimal] = TypeAdapter(ReportedMoney)
 
 plain_text = st.from_regex(r"(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?", fullmatch=True)
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from api.errors import InvalidInput
-from api.orders import CancelRequest, ListRequest, PlaceRequest
+from api.orders import CancelRequest, OrdersRequest, PlaceRequest
 from api.refusals import refuse
 
 SPOT: dict[str, Any] = {
@@ -32,7 +32,7 @@ def test_defaults_are_the_documented_ones() -> None:
 
     assert (order.order_type, order.price, order.market_type) == ("market", None, "spot")
     assert (order.leverage, order.label, order.amount) == (None, None, Decimal("0.001"))
-    assert (ListRequest().limit, ListRequest().offset) == (50, 0)
+    assert (OrdersRequest().limit, OrdersRequest().offset) == (50, 0)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_an_exchange_is_never_guessed_but_a_prefix_names_it() -> None:
     ],
 )
 def test_a_wrong_list_is_refused_with_the_rule(arguments: dict[str, Any], words: str) -> None:
-    assert words in refusal(ListRequest, arguments).message
+    assert words in refusal(OrdersRequest, arguments).message
 
 
 def test_statuses_are_known_in_other_spellings() -> None:
@@ -158,7 +158,7 @@ def test_statuses_are_known_in_other_spellings() -> None:
         "part filled": "PART_FILLED",
     }
 
-    assert {s: ListRequest.model_validate({"status": s}).status for s in spellings} == spellings
+    assert {s: OrdersRequest.model_validate({"status": s}).status for s in spellings} == spellings
 
 
 def test_lighter_is_cancelled_by_a_number_which_may_come_as_one() -> None:

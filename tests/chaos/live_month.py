@@ -31,7 +31,7 @@ import sqlalchemy as sa
 from api.errors import Unavailable
 from api.live import SubscribeRequest
 from api.times import SECONDS, AcceleratedClock, Timeframe
-from engine.access import ALL_SCOPES, LOCAL_AGENT, Caller
+from engine.access import ALL_SCOPES, LOCAL_AGENT, ApiCaller
 from engine.engine import Engine, EngineSettings
 from engine.live import LiveSettings, lease, signals, subscriptions
 from engine.live.decisions import decide
@@ -39,7 +39,7 @@ from engine.live.deployment import Deployment, catalogue
 from engine.live.runner import Runner
 from engine.store.accounts import balances_table, orders_table
 from engine.store.live import resting_table, signals_table, subscriptions_table
-from engine.venues.paper.ledger import verify
+from engine.venues.paper.postings import verify
 from engine.venues.paper.records import read_accounts
 
 START: Final = 1_750_075_200
@@ -212,7 +212,7 @@ class Month:
 
 def deploy(engine: Engine, count: int) -> None:
     """Subscribe to the strategies."""
-    caller = Caller("test", LOCAL_AGENT, scopes=frozenset(ALL_SCOPES))
+    caller = ApiCaller("test", LOCAL_AGENT, scopes=frozenset(ALL_SCOPES))
     for number, (mode, deployment) in enumerate(deployments(count)):
         hook = {"url": f"https://example.com/{number}", "events": ["error"]}
         body = {"strategy_id": "rsi-reversion", "mode": "signal", "webhook": hook}

@@ -33,12 +33,12 @@ from safety.ledger.switch import Switch
 from safety.policy import conduct, orders
 from safety.policy.evaluation import findings_of
 from safety.policy.limits import Limits
-from safety.sending.execution import Executor
+from safety.sending.execution import OrderSender
 from safety.sending.reconciliation import Patience, Reconciler
 from safety.sending.watcher import Expiry, Pace, Watcher
-from safety.terms.facts import Decision, Facts, Finding, Outcome, SwitchState, Usage
-from safety.terms.intent import GO, Caller, Intent, State, Verdict
-from safety.terms.proposal import Action, Channels, Money, Order, Proposal
+from safety.terms.facts import Facts, Outcome, PolicyDecision, RuleResult, SwitchState, Usage
+from safety.terms.intent import GO, Caller, Intent, IntentState, Verdict
+from safety.terms.proposal import Action, Channels, Money, OrderTerms, Proposal
 
 from .safety_death import perhaps_die_by_own_hand
 from .safety_harness import Life, Running
@@ -53,7 +53,9 @@ if TYPE_CHECKING:
 LIMITS: Final = Limits(one_unresolved=True)
 RULES: Final = (orders.sanity, conduct.unresolved)
 ALIKE: Final = Decimal("0.02")
-LIKE_ONE_GIVEN_UP: Final = Finding("R15_DUPLICATE", Outcome.DENY, "a similar order was given up and may still appear")
+LIKE_ONE_GIVEN_UP: Final = RuleResult(
+    "R15_DUPLICATE", Outcome.DENY, "a similar order was given up and may still appear"
+)
 REPEAT_SECONDS: Final = 600
 CALLER: Final = Caller("orders_place", "chaos")
 PATIENCE: Final = Patience(exchange=2.0, grace=1.5, sweeps=3, first=0.1, longest=0.4, given_up=0.4, lag=1.0)
@@ -63,7 +65,7 @@ PACE: Final = Pace(brisk=0.05, idle=0.05, own_caller=0.3, again=0.1, halted=0.2)
 OWN_HAND: Final = 0.4
 MOST_STEPS: Final = 20_000
 SETTLE_SECONDS: Final = 30.0
-IN_THE_MIDDLE: Final[frozenset[State]] = frozenset({"APPROVED", "NOT_SENT", "SENT", "UNKNOWN"})
+IN_THE_MIDDLE: Final[frozenset[IntentState]] = frozenset({"APPROVED", "NOT_SENT", "SENT", "UNKNOWN"})
 CALLS_TWICE: Final = 0.2
 GOES_AWAY: Final = 0.15
 THINKS_SECONDS: Final = 0.05
@@ -89,7 +91,7 @@ class Agent:
     url: str
     ledger: Ledger
     client: Client
-    executor: Executor
+    executor: OrderSender
     watcher: Watcher
 
     async def place(self, wanted: Wish) -> Intent | None:
@@ -106,7 +108,7 @@ class Agent:
                 await anyio.sleep(THINKS_SECONDS)
 
     def _admit(self, wanted: Wish) -> Intent | None:
-        order = Order.of(PlaceRequest.model_validate(wanted.order))
+        order = OrderTerms.of(PlaceRequest.model_validate(wanted.order))
         echoed = self.ledger.labels_echoed(self.url)
         now = time.time()
         proposal = Proposal(
@@ -120,17 +122,17 @@ class Agent:
             expires=now + 300,
         )
 
-        def decide(usage: Usage, _switch: SwitchState) -> Decision:
+        def decide(usage: Usage, _switch: SwitchState) -> PolicyDecision:
             if not echoed and _like_one_given_up(order, usage):
-                return Decision(Outcome.DENY, (LIKE_ONE_GIVEN_UP,), proposal.policy_hash)
+                return PolicyDecision(Outcome.DENY, (LIKE_ONE_GIVEN_UP,), proposal.policy_hash)
             facts = Facts(now, "real", labels_echoed=echoed, usage=usage)
             found, _ = findings_of(order, LIMITS, facts, RULES)
-            return Decision(max(finding.outcome for finding in found), found, proposal.policy_hash)
+            return PolicyDecision(max(finding.outcome for finding in found), found, proposal.policy_hash)
 
         return self.ledger.admit(proposal, CALLER, decide, repeat_seconds=REPEAT_SECONDS).intent
 
 
-def _like_one_given_up(order: Order, usage: Usage) -> bool:
+def _like_one_given_up(order: OrderTerms, usage: Usage) -> bool:
     """Without labels, the order may be an identical one that was given up. A human would decide, and says no."""
     return any(
         each.state == "ABSENT" and abs(each.amount - order.amount) <= ALIKE * order.amount for each in usage.similar
@@ -146,7 +148,7 @@ async def agent(url: str, home: Path) -> AsyncGenerator[Agent]:
     client = Client(wire, source="hosted", retries=Retries(base=0.02, longest=0.05))
     try:
         channels = Channels.hosted(url)
-        executor = Executor(client, ledger, Free(), channels, patience=1.0, fresh=1.0)
+        executor = OrderSender(client, ledger, Free(), channels, patience=1.0, fresh=1.0)
         reconciler = Reconciler(client, ledger, channels, PATIENCE)
         context = GateContext(home, client, channels, ledger, cast("Judge", Free()), executor, time.time)
 

@@ -7,20 +7,20 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
-from safety.terms.intent import Intent, State
-from safety.terms.proposal import Order
+from safety.terms.intent import Intent, IntentState
+from safety.terms.proposal import OrderTerms
 
 from .safety_truth import Booked, Truth
 
-NOTHING_LEFT: Final[frozenset[State]] = frozenset(
+NOTHING_LEFT: Final[frozenset[IntentState]] = frozenset(
     {"PENDING", "APPROVED", "NOT_SENT", "DECLINED", "EXPIRED", "EXPIRED_DRIFT", "HALTED"}
 )
 """States which say that no request has arrived."""
 
-NOTHING_BOOKED: Final[frozenset[State]] = frozenset({*NOTHING_LEFT, "REJECTED", "ABSENT"})
+NOTHING_BOOKED: Final[frozenset[IntentState]] = frozenset({*NOTHING_LEFT, "REJECTED", "ABSENT"})
 """States which say that no order exists."""
 
-OPEN_ENDED: Final[frozenset[State]] = frozenset({"PENDING", "APPROVED", "SENT", "NOT_SENT"})
+OPEN_ENDED: Final[frozenset[IntentState]] = frozenset({"PENDING", "APPROVED", "SENT", "NOT_SENT"})
 """States in which nobody may be left for good."""
 
 
@@ -46,7 +46,7 @@ def duplicated(intents: Iterable[Intent], truth: Truth) -> list[str]:
 def wish_of(intent: Intent) -> str:
     """The caller's own label, which names the wish."""
     action = intent.proposal.action
-    return (action.label or "") if isinstance(action, Order) else ""
+    return (action.label or "") if isinstance(action, OrderTerms) else ""
 
 
 def violations(intents: Sequence[Intent], truth: Truth) -> list[str]:
@@ -82,7 +82,7 @@ def _wrongly_acknowledged(intent: Intent, found: list[Booked]) -> list[str]:
     order, asked = found[0], intent.proposal.action
     if intent.order_id != order.order_id:
         return [f"it names order {intent.order_id}, which is not its own {order.order_id}"]
-    if not isinstance(asked, Order):
+    if not isinstance(asked, OrderTerms):
         return ["it is no order"]
     booked = (order.account_id, order.symbol, order.side, order.order_type, Decimal(order.amount))
     wanted = (asked.account_id, asked.symbol, asked.side, asked.order_type, asked.amount)

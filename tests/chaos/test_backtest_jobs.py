@@ -19,7 +19,7 @@ from api.times import AcceleratedClock
 from engine.feeds.market import open_feed
 from engine.jobs.jobs import Jobs
 from engine.jobs.preparation import prepare
-from engine.jobs.spec import JobSettings, Limits, World
+from engine.jobs.spec import CandleOrigin, JobLimits, JobSettings
 from engine.store.backtests import JobRow, find_job
 from engine.store.database import Store, default_url
 from tests.idle import IDLE_SECONDS
@@ -54,7 +54,7 @@ class Desk:
         self.store = Store.open(default_url(home))
         self.clock = AcceleratedClock(NOON)
         self.feed = open_feed(self.store, self.clock, 7)
-        self.jobs = Jobs(self.store, self.clock, World(self.store.url, 7), settings)
+        self.jobs = Jobs(self.store, self.clock, CandleOrigin(self.store.url, 7), settings)
 
     def submit(self, body: Fields) -> str:
         spec = prepare(self.feed, NOON, ExecuteRequest.model_validate(body), 10_000_000)
@@ -84,8 +84,8 @@ def open_desk(tmp_path: Path) -> Open:
     """`with open_desk(...) as desk:` on one home for the whole test."""
 
     @contextmanager
-    def opened(slots: int = 1, limits: Limits | None = None) -> Generator[Desk]:
-        desk = Desk(tmp_path / "home", JobSettings(slots=slots, limits=limits or Limits()))
+    def opened(slots: int = 1, limits: JobLimits | None = None) -> Generator[Desk]:
+        desk = Desk(tmp_path / "home", JobSettings(slots=slots, limits=limits or JobLimits()))
         try:
             yield desk
         finally:
@@ -168,7 +168,7 @@ def test_a_queued_job_is_cancelled_before_it_starts(open_desk: Open) -> None:
 
 
 def test_a_job_that_takes_too_long_fails_with_the_limit(open_desk: Open) -> None:
-    with open_desk(limits=Limits(seconds=1.5)) as desk:
+    with open_desk(limits=JobLimits(seconds=1.5)) as desk:
         failed = desk.until(desk.submit(LONG), ended)
 
     assert failed.status == "failed"
@@ -178,7 +178,7 @@ def test_a_job_that_takes_too_long_fails_with_the_limit(open_desk: Open) -> None
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds the address space reliably")
 def test_a_job_that_needs_too_much_memory_fails_with_the_limit(open_desk: Open) -> None:
-    with open_desk(limits=Limits(memory_mb=340)) as desk:
+    with open_desk(limits=JobLimits(memory_mb=340)) as desk:
         wide = {**QUICK, "timeframe": "1m", "end_date": "2024-12-31"}
         universe = ["BINANCE:BTC/USDT", "BINANCE:ETH/USDT"]
         script = 'emit_signal(sma(close, 50) > 0, entry(TICKER, "LONG", Weight(0.1)))'

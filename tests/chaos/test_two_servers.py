@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from api.live import SignalsRequest, SubscribeRequest
 from api.orders import PlaceRequest
 from api.times import AcceleratedClock, iso8601
-from engine.access import ALL_SCOPES, LOCAL_AGENT, Caller
+from engine.access import ALL_SCOPES, LOCAL_AGENT, ApiCaller
 from engine.engine import Engine, EngineSettings
 from engine.live import LiveSettings
 from engine.live.decisions import decide
 from engine.live.deployment import catalogue
 from engine.store.accounts import orders_table
-from engine.venues.paper.ledger import verify
+from engine.venues.paper.postings import verify
 from engine.venues.paper.records import read_accounts
 
 NOON = 1_750_075_200.0
@@ -28,7 +28,7 @@ HOUR = 3_600
 SPEED = 3_600.0
 ORDERS = 500
 STRATEGY = "macd-momentum"
-CALLER = Caller("test", LOCAL_AGENT, scopes=frozenset(ALL_SCOPES))
+CALLER = ApiCaller("test", LOCAL_AGENT, scopes=frozenset(ALL_SCOPES))
 
 
 async def opened(home: Path, began: float) -> Engine:

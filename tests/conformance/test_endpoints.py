@@ -14,13 +14,13 @@ from api.client import Client
 from api.transport import embedded
 from engine.access import LOCAL_AGENT
 from engine.routes import create_app
-from safety.face import Answer
+from safety.face import DialogAnswer
 from safety.gate import Gate
 from safety.ledger import Ledger
 from server.channels import Reached, local_channels
 from server.gate import build_gate_context
 from server.settings import Settings
-from tools.desk import Desk, ServerMode
+from tools.context import ServerMode, ToolContext
 from tools.snapshot import load
 from tools.surface import TOOLSETS, exposed
 
@@ -71,7 +71,7 @@ class _Nobody:
 
     available = False
 
-    async def ask(self, intent_id: str, question: str) -> Answer:
+    async def ask(self, intent_id: str, question: str) -> DialogAnswer:
         raise AssertionError(f"{intent_id} was asked about: {question}")
 
     async def tell(self, done: float, total: float, message: str) -> None:
@@ -95,7 +95,7 @@ async def test_a_tool_makes_the_call(world: World, row: EndpointRow, tmp_path: P
         return Gate.of(build_gate_context(Settings(home=tmp_path), Reached(client, channels), ledger))
 
     facts = ServerMode("embedded", read_only=False, toolsets=TOOLSETS)
-    desk = Desk(client, same, facts, _Forgets(), _unheard, gate, _Nobody(), "a test")
+    desk = ToolContext(client, same, facts, _Forgets(), _unheard, gate, _Nobody(), "a test")
     operation = TOOLS[row.tool].operation()
     call = await world.ready(row.name)
     if row.tool == "docs_read":

@@ -16,13 +16,13 @@ from engine.program import (
     Entry,
     Exit,
     Grid,
-    Intent,
     MoveStop,
+    ParameterValue,
     Rebalance,
+    SignalIntent,
     Size,
     SizeKind,
     StaticProgram,
-    Value,
 )
 from engine.simulation.kernel import simulate
 from engine.simulation.result import Simulation
@@ -40,14 +40,14 @@ def run(world: World) -> Simulation:
     return simulate(world.frame, world.program, world.settings, world.first_bar)
 
 
-def scaled(value: Value | None, factor: float) -> Value | None:
+def scaled(value: ParameterValue | None, factor: float) -> ParameterValue | None:
     return None if value is None else value * factor
 
 
-def rewritten(intent: Intent, stop: int | None = None, factor: float = 1.0) -> Intent:
+def rewritten(intent: SignalIntent, stop: int | None = None, factor: float = 1.0) -> SignalIntent:
     """The intent with its series cut off at `stop`, or with prices times `factor` and base units divided by it."""
 
-    def part(value: Value | None) -> Value | None:
+    def part(value: ParameterValue | None) -> ParameterValue | None:
         return value[:stop] if isinstance(value, np.ndarray) else value
 
     def size(s: Size) -> Size:

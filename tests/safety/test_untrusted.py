@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 
 from api.errors import is_hidden
-from api.orders import ListResponse, Order
+from api.orders import Order, OrdersResponse
 from safety.exits import LONGEST, LONGEST_DOCUMENT, cleaned, cleaned_value, foreign_fields, foreign_texts
 from safety.face import GatedOrder, IntentReport
 from server.calls import shown_resource, written
@@ -82,7 +82,7 @@ def test_ids_symbols_times_and_words_are_not_called_foreign_text() -> None:
 
 def test_foreign_text_is_named_wherever_it_appears() -> None:
     order = {**PLAIN, "label": "hello there", "extra": {"deep": ["a b"], "any key\nof all": "x y"}}
-    listed = ListResponse.model_validate({"orders": [PLAIN, order], "note": "of the service"})
+    listed = OrdersResponse.model_validate({"orders": [PLAIN, order], "note": "of the service"})
 
     assert foreign_fields(listed) == ["note", "orders[].extra.*", "orders[].extra.deep[]", "orders[].label"]
 

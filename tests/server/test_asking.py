@@ -21,7 +21,7 @@ from mcp.types import (
 )
 
 from api.orders import PlaceRequest
-from safety.face import Answer, Asking, GatedOrder
+from safety.face import Asking, DialogAnswer, GatedOrder
 from safety.gate import Gate
 from server.app import create_server
 from server.backend import Backend
@@ -44,7 +44,7 @@ class Asker:
         self.intent_id = INTENT
         self.question = QUESTION
         self.among_tasks = False
-        self.answers: list[Answer] = []
+        self.answers: list[DialogAnswer] = []
         self.offered: list[bool] = []
         self.callers: list[str] = []
 
@@ -136,7 +136,7 @@ async def test_the_question_is_shown_once_unchanged_with_one_field(
     ids=str,
 )
 async def test_only_a_box_that_was_filled_in_is_an_answer(
-    dialog: Dialog, gate: Asker, reply: ElicitResult, counts_as: Answer
+    dialog: Dialog, gate: Asker, reply: ElicitResult, counts_as: DialogAnswer
 ) -> None:
     async with dialog(Person(reply)) as client:
         await client.call_tool(TOOL, ORDER)

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from api.errors import UserMustAct
-from api.orders import ORDERS_LIST, ListRequest, PlaceRequest
+from api.orders import ORDERS_LIST, OrdersRequest, PlaceRequest
 from safety.human.in_force import order_words
 from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
@@ -64,7 +64,7 @@ async def until(true: Callable[[], bool]) -> None:
 async def shown_status(backend: Backend) -> str | None:
     """Of the newest order."""
     client = await backend.client()
-    return (await client.call(ORDERS_LIST, ListRequest())).orders[0].status
+    return (await client.call(ORDERS_LIST, OrdersRequest())).orders[0].status
 
 
 async def test_what_was_approved_while_no_server_ran_is_sent_by_the_next_one_before_any_call(home: Path) -> None:
@@ -154,6 +154,6 @@ async def test_an_unusable_ledger_stops_orders_and_nothing_else(tmp_path: Path) 
     async with open_backend(Settings(home=home)) as backend:
         with pytest.raises(UserMustAct, match="cannot be used"):
             await backend.safety()
-        listed = await (await backend.client()).call(ORDERS_LIST, ListRequest())
+        listed = await (await backend.client()).call(ORDERS_LIST, OrdersRequest())
 
     assert listed.orders == []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.accounts import OpenOrdersRequest
-from api.orders import ListRequest, Order, PlaceRequest
+from api.orders import Order, OrdersRequest, PlaceRequest
 from engine.store.database import Store, default_url
 from engine.trading_rules import ExitOrder
 from engine.venues.exchange.accounts import ExchangeAccounts
@@ -85,7 +85,7 @@ class Setup:
 
     def exits(self, entry: Order) -> dict[str, Order]:
         """By role."""
-        return {str(o.role): o for o in self.accounts.orders(ListRequest()).orders if o.parent == entry.order_id}
+        return {str(o.role): o for o in self.accounts.orders(OrdersRequest()).orders if o.parent == entry.order_id}
 
     def states(self, entry: Order) -> list[str]:
         """The states of all exits, replaced ones included."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.orders import ListRequest
+from api.orders import OrdersRequest
 from engine.venues.exchange import plans as plans_module
 
 from .fake_hyperliquid import FakeHyperliquid
@@ -30,7 +30,7 @@ def test_a_stop_that_the_market_jumps_over_is_sent_again_at_the_market(setup: Se
     sold = [order for order in setup.sent() if order.status == "filled"]
     assert [(one.kind, one.amount) for one in sold] == [(setup.kind, Decimal("0.002"))]
     assert (target.status, len(setup.sent())) == ("canceled", 3)
-    ended = [o for o in setup.accounts.orders(ListRequest()).orders if o.role == "stop_loss" and not o.filled_amount]
+    ended = [o for o in setup.accounts.orders(OrdersRequest()).orders if o.role == "stop_loss" and not o.filled_amount]
     assert [o.message for o in ended] == [
         f"0 of 0.002 filled, then {NAMES[setup.exchange]} ended it: {SAID.get(state, state)}"
     ]

@@ -15,7 +15,7 @@ import pytest
 from api.accounts import BalancesRequest, OpenOrdersRequest
 from api.errors import HeyTradersError, InvalidInput, OutcomeUnknown, Unavailable
 from api.exchanges import ExchangeId
-from api.orders import CancelRequest, ListRequest, PlacedOrder, PlaceRequest
+from api.orders import CancelRequest, OrdersRequest, PlacedOrder, PlaceRequest
 from api.symbols import Instrument
 from engine.store.database import Store, default_url
 from engine.venues.exchange import session
@@ -146,7 +146,7 @@ def test_an_account_on_a_testnet_calls_the_testnet_alone(
 async def test_an_order_is_placed_listed_and_cancelled_under_its_label(venue: Setup) -> None:
     """The order shown is the order sent, to the last digit. An order that gets no answer is not sent again."""
     placed = venue.accounts.place(venue.order("first"))
-    listed = venue.accounts.orders(ListRequest())
+    listed = venue.accounts.orders(OrdersRequest())
     resting = venue.accounts.open_orders(OpenOrdersRequest(account_id="main"))
     cancelled = venue.accounts.cancel(CancelRequest.model_validate({"order_id": placed.order_id}))
 
@@ -256,7 +256,7 @@ async def _try(venue: Setup, fault: Fault) -> None:
     except HeyTradersError as error:
         outcome = error
     sent = sum(1 for request in fake.requests if fake.places(request)) - before
-    listed = [one.label for one in venue.accounts.orders(ListRequest()).orders]
+    listed = [one.label for one in venue.accounts.orders(OrdersRequest()).orders]
 
     assert sent == 1, fault
     if fault in AFTER:
@@ -397,7 +397,7 @@ def test_a_copy_of_a_home_sees_at_the_exchange_what_the_original_sent(venue: Set
     venue.accounts.place(venue.order("a label of a person"))
     first, second = venue.fake.orders.values()
     first.at = second.at = 1_469_922_850.259
-    asked = ListRequest(account_id="main", symbol=venue.symbol)
+    asked = OrdersRequest(account_id="main", symbol=venue.symbol)
 
     copy = Store.open(default_url(tmp_path / "copy"))
     connector = venue.accounts._connector  # pyright: ignore[reportPrivateUsage] - the same exchange

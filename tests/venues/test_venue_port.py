@@ -12,7 +12,7 @@ import pytest
 
 from api.accounts import BalancesRequest, OpenOrdersRequest
 from api.errors import InvalidInput, NotFound
-from api.orders import CancelRequest, ListRequest, PlaceRequest
+from api.orders import CancelRequest, OrdersRequest, PlaceRequest
 from api.symbols import Instrument
 from api.times import AcceleratedClock
 from engine.access import LOCAL_AGENT
@@ -98,7 +98,7 @@ def test_an_order_rests_is_found_listed_and_cancelled_exactly_as_it_was_placed(c
     placed = venue.place(case.order(label="mine"))
     order_id = str(placed.order_id)
     resting = venue.open_orders(OpenOrdersRequest(account_id=case.account_id, symbol="BTC/USDT")).orders
-    listed = venue.orders(ListRequest(account_id=case.account_id)).orders
+    listed = venue.orders(OrdersRequest(account_id=case.account_id)).orders
     found = venue.find(case.account_id, order_id)
 
     assert found is not None
@@ -110,7 +110,7 @@ def test_an_order_rests_is_found_listed_and_cancelled_exactly_as_it_was_placed(c
     cancelled = venue.cancel(CancelRequest(order_id=order_id))
     assert (cancelled.order_id, cancelled.status) == (order_id, "CANCELLED")
     assert venue.open_orders(OpenOrdersRequest(account_id=case.account_id)).orders == []
-    assert [order.status for order in venue.orders(ListRequest(status="CANCELLED")).orders] == ["CANCELLED"]
+    assert [order.status for order in venue.orders(OrdersRequest(status="CANCELLED")).orders] == ["CANCELLED"]
     with pytest.raises(InvalidInput):
         venue.cancel(CancelRequest(order_id=order_id))
 
@@ -121,7 +121,7 @@ def test_an_order_is_placed_once_under_its_client_id_and_found_by_it(case: Case)
     found = case.venue.find(case.account_id, "api-signal-1")
 
     assert first.order_id == again.order_id == (None if found is None else found.order_id)
-    assert len(case.venue.orders(ListRequest()).orders) == 1
+    assert len(case.venue.orders(OrdersRequest()).orders) == 1
     assert case.venue.find(case.account_id, "api-signal-2") is None
 
 
@@ -138,7 +138,7 @@ def test_what_a_venue_cannot_take_leaves_no_order(case: Case) -> None:
         case.venue.cancel(CancelRequest(order_id="api-unknown"))
 
     assert unknown.value.code == "ORDER_NOT_FOUND"
-    assert case.venue.orders(ListRequest()).orders == []
+    assert case.venue.orders(OrdersRequest()).orders == []
 
 
 def test_money_is_exact_and_what_it_buys_is_whole_lots(case: Case) -> None:

@@ -15,7 +15,7 @@ from api.times import SECONDS, Timeframe
 from engine.feeds.feed import Kept
 from engine.frame import Floats
 
-Words = NDArray[np.uint64]
+RandomWords = NDArray[np.uint64]
 
 _GAMMA: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
@@ -59,7 +59,7 @@ class Stream:
         digest = blake2b(f"{self.seed}/{self.name}".encode(), digest_size=8).digest()
         return np.uint64(int.from_bytes(digest))
 
-    def _words(self, first: int, count: int) -> Words:
+    def _words(self, first: int, count: int) -> RandomWords:
         words = np.arange(first + 1, first + count + 1, dtype=np.uint64)
         words *= _GAMMA
         words += self._key
@@ -69,7 +69,7 @@ class Stream:
         return words
 
 
-def _to_unit(words: Words) -> Floats:
+def _to_unit(words: RandomWords) -> Floats:
     return (words.astype(np.float64) + 0.5) * _TO_UNIT
 
 

@@ -116,7 +116,7 @@ _Moves = Callable[[int, int], tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True, slots=True)
-class Temper:
+class PriceBehaviour:
     """How an asset moves: its share of the market's moves, and its own annual volatility."""
 
     beta: float
@@ -128,13 +128,15 @@ class Temper:
         return math.hypot(self.beta * _MARKET_VOLATILITY, self.volatility)
 
 
-def temper(asset: Asset) -> Temper:
+def behaviour(asset: Asset) -> PriceBehaviour:
     """Small assets and memes have more own volatility; exchange coins follow the market less; gold hardly at all."""
     if asset.sector == "RWA" and asset.base == "PAXG":
-        return Temper(beta=0.05, volatility=0.12)
+        return PriceBehaviour(beta=0.05, volatility=0.12)
     own = 0.18 if asset.rank == 1 else min(0.75, 0.4 + 0.006 * asset.rank)
     beta = {"Exchange": 0.8, "Payments": 0.95, "Meme": 1.35, "AI": 1.3, "Gaming": 1.25}.get(asset.sector, 1.15)
-    return Temper(beta=0.95 if asset.rank == 1 else beta, volatility=own + (0.25 if asset.sector == "Meme" else 0.0))
+    return PriceBehaviour(
+        beta=0.95 if asset.rank == 1 else beta, volatility=own + (0.25 if asset.sector == "Meme" else 0.0)
+    )
 
 
 class MarketFactor:
@@ -161,8 +163,8 @@ class CryptoDays:
         self.name = f"asset/{asset.base}"
         self._asset = asset
         self._market = market
-        self._temper = temper(asset)
-        self.shared = self._temper.beta * _MARKET_VOLATILITY / self._temper.total_volatility
+        self._behaviour = behaviour(asset)
+        self.shared = self._behaviour.beta * _MARKET_VOLATILITY / self._behaviour.total_volatility
         self._stream = Stream(seed, self.name)
         self._path = _Path(self._own_moves)
         self._closes = np.empty(0)
@@ -176,7 +178,7 @@ class CryptoDays:
         logs[OPEN] = closes[max(0, at - 1) : at + count - 1] if at else np.append(closes[:1], closes[: count - 1])
         _, market = self._market.moves(first_day, count)
         _, own = self._own_moves(first_day, count)
-        volatility = np.sqrt((self._temper.beta * market) ** 2 + own**2)
+        volatility = np.sqrt((self._behaviour.beta * market) ** 2 + own**2)
         up, down = Stream(self._stream.seed, f"{self.name}/wick").uniforms(first_day, count)
         logs[HIGH], logs[LOW] = bridge_extremes(logs[OPEN], logs[CLOSE], volatility**2, up, down)
         bars = np.empty((ROWS, count))
@@ -186,19 +188,19 @@ class CryptoDays:
         return bars
 
     def _own_moves(self, first_day: int, count: int) -> tuple[Floats, Floats]:
-        return _moves(self._stream, self._temper.volatility, first_day, count)
+        return _moves(self._stream, self._behaviour.volatility, first_day, count)
 
     def _log_steps(self, until_day: int) -> Floats:
         """Log of the price in steps at each day's close, from the first served day on, up to `until_day` or later."""
         if len(self._closes) < until_day - _SERVED_FROM:
             until = max(until_day, ANCHOR_DAY + 1)
             own, market = self._path.logs(until), self._market.logs(until)
-            logs = self._temper.beta * market[: len(own)] + own[: len(market)]
+            logs = self._behaviour.beta * market[: len(own)] + own[: len(market)]
             self._closes = logs - logs[ANCHOR_DAY - _SERVED_FROM] + np.log(STEPS_PER_PRICE)
         return self._closes
 
     def _volume(self, first_day: int, closes: Floats, volatility: Floats) -> Floats:
-        typical = self._temper.total_volatility / np.sqrt(_YEAR)
+        typical = self._behaviour.total_volatility / np.sqrt(_YEAR)
         chance, _ = Stream(self._stream.seed, f"{self.name}/volume").normals(first_day, len(closes))
         days = np.arange(first_day, first_day + len(closes))
         weekday = np.where((days + 3) % 7 >= 5, _WEEKEND, 1.0)

@@ -29,9 +29,9 @@ from engine.feeds.simulation import CLOSE, DAY, HIGH, LOW, OPEN, ROWS, VARIANCE,
 from engine.feeds.simulation.coins import STEPS_PER_PRICE, Asset, CryptoDays, assets
 from engine.frame import Floats, Times
 
-Outcome = Literal["Yes", "No"]
+QuestionAnswer = Literal["Yes", "No"]
 _PREDICTIONS: Final = USUAL_EXCHANGE["prediction"]
-OUTCOMES: Final[tuple[Outcome, Outcome]] = ("Yes", "No")
+OUTCOMES: Final[tuple[QuestionAnswer, QuestionAnswer]] = ("Yes", "No")
 
 MONTHS_OF: Final = {"month": 1, "quarter": 3, "year": 12}
 FIRST_YEAR: Final = 2018
@@ -69,7 +69,7 @@ class Question:
     opened_day: int
     resolved_day: int
 
-    def token(self, outcome: Outcome) -> Instrument:
+    def token(self, outcome: QuestionAnswer) -> Instrument:
         """The token that pays 1 if the answer is `outcome`."""
         digest = blake2b(f"{self.key}/{outcome}".encode(), digest_size=32).digest()
         return Instrument(_PREDICTIONS, str(int.from_bytes(digest)), EXCHANGES[_PREDICTIONS].quote)
@@ -186,7 +186,7 @@ FIRST_DAY: Final = 16_436
 
 
 @dataclass(frozen=True, slots=True)
-class Venue:
+class SimulatedVenue:
     """The part of the asset table that a venue lists (`depth` from the top, every `stride`-th below the top 20).
 
     `share` is the venue's volume in hundredths of an asset's turnover; an integer, so that volumes stay exact.
@@ -204,12 +204,12 @@ class Venue:
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class SimulatedMarket:
     """An asset at a venue. Tick and lot are powers of ten, given by their exponents."""
 
     instrument: Instrument
     asset: Asset
-    venue: Venue
+    venue: SimulatedVenue
     rank: int
     tick_exponent: int
     lot_exponent: int
@@ -226,31 +226,31 @@ class Market:
         return step(self.lot_exponent)
 
 
-VENUES: Final[tuple[Venue, ...]] = (
-    Venue("binance", depth=220, stride=1, share=30),
-    Venue("binancefuturesusd", depth=160, stride=1, share=45),
-    Venue("upbit", depth=150, stride=2, share=6),
-    Venue("gate", depth=220, stride=2, share=5),
-    Venue("gatefutures", depth=120, stride=2, share=6),
-    Venue("hyperliquid", depth=120, stride=2, share=7),
-    Venue("lighter", depth=50, stride=3, share=1),
+VENUES: Final[tuple[SimulatedVenue, ...]] = (
+    SimulatedVenue("binance", depth=220, stride=1, share=30),
+    SimulatedVenue("binancefuturesusd", depth=160, stride=1, share=45),
+    SimulatedVenue("upbit", depth=150, stride=2, share=6),
+    SimulatedVenue("gate", depth=220, stride=2, share=5),
+    SimulatedVenue("gatefutures", depth=120, stride=2, share=6),
+    SimulatedVenue("hyperliquid", depth=120, stride=2, share=7),
+    SimulatedVenue("lighter", depth=50, stride=3, share=1),
 )
 if wrong := {e.id for e in EXCHANGES.values() if e.market_type != "prediction"} ^ {v.exchange for v in VENUES}:
     raise TypeError(f"exchanges without a simulated venue, or venues without an exchange: {', '.join(sorted(wrong))}")
 
 
 @cache
-def markets() -> dict[Instrument, Market]:
+def markets() -> dict[Instrument, SimulatedMarket]:
     """Every crypto market, venue by venue, largest first."""
     return {market.instrument: market for venue in VENUES for market in _markets_of(venue)}
 
 
-def _markets_of(venue: Venue) -> Iterator[Market]:
+def _markets_of(venue: SimulatedVenue) -> Iterator[SimulatedMarket]:
     listed = [a for a in assets().values() if a.rank <= 20 or (a.rank <= venue.depth and a.rank % venue.stride == 0)]
     quote = EXCHANGES[venue.exchange].quote
     for rank, asset in enumerate(listed, 1):
         price = asset.price * (WON_PER_DOLLAR if venue.in_won else 1.0)
-        yield Market(
+        yield SimulatedMarket(
             instrument=Instrument(venue.exchange, asset.base, quote),
             asset=asset,
             venue=venue,
@@ -308,7 +308,7 @@ class CoinView:
 
     ends_at = None
 
-    def __init__(self, seed: int, market: Market, days: CryptoDays) -> None:
+    def __init__(self, seed: int, market: SimulatedMarket, days: CryptoDays) -> None:
         self.days = days
         self.opens_at = market.listed_day * DAY
         self._market = market
@@ -338,7 +338,7 @@ class CoinView:
 class TokenView:
     """One of the two tokens of a question. The prices of both add up to 1 at every open and close."""
 
-    def __init__(self, question: Question, outcome: Outcome, days: PredictionDays) -> None:
+    def __init__(self, question: Question, outcome: QuestionAnswer, days: PredictionDays) -> None:
         self.days = days
         self.opens_at = question.opened_day * DAY
         self.ends_at = question.resolved_day * DAY

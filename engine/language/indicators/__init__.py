@@ -127,8 +127,8 @@ VECTOR: Final[dict[str, Callable[..., Any]]] = {
 }
 
 
-Series = Floats | Bools
-Result = Series | tuple[Series, ...]
+IndicatorSeries = Floats | Bools
+IndicatorResult = IndicatorSeries | tuple[IndicatorSeries, ...]
 
 OURS: Final[dict[str, Callable[..., Any]]] = (
     averages.IMPLEMENTATIONS | history.IMPLEMENTATIONS | windows.IMPLEMENTATIONS | composite.IMPLEMENTATIONS
@@ -190,7 +190,7 @@ def _moves(x: Floats) -> Floats:
     return np.abs(np.diff(x, prepend=x[:1]))
 
 
-def compute(name: str, inputs: Sequence[Series], constants: tuple[Constant, ...]) -> Result:
+def compute(name: str, inputs: Sequence[IndicatorSeries], constants: tuple[Constant, ...]) -> IndicatorResult:
     """The outputs of an operator: one array, or a tuple of them.
 
     Args:
@@ -201,7 +201,7 @@ def compute(name: str, inputs: Sequence[Series], constants: tuple[Constant, ...]
     function = _function(name)
     passed = _passed(operator, constants)
     if operator.missing == "keep" or not inputs:
-        return _kept(operator, cast("Result", function(*inputs, *passed)), cast("Sequence[Floats]", inputs))
+        return _kept(operator, cast("IndicatorResult", function(*inputs, *passed)), cast("Sequence[Floats]", inputs))
     series = [cast("Floats", x) for x in inputs]
     warmups = [operator.output_warmup_bars(constants, i) for i in range(len(operator.outputs))]
     memory = _bars_of(operator, constants)
@@ -213,7 +213,7 @@ def compute(name: str, inputs: Sequence[Series], constants: tuple[Constant, ...]
     return _over_known(operator, function, series, passed, warmups, memory, known)
 
 
-def _kept(operator: Operator, result: Result, inputs: Sequence[Floats]) -> Result:
+def _kept(operator: Operator, result: IndicatorResult, inputs: Sequence[Floats]) -> IndicatorResult:
     base = operator.accessor_of or operator.name
     if base not in _PRICES:
         return result
@@ -242,19 +242,21 @@ def _run(
     passed: Sequence[Constant],
     warmups: Sequence[int],
     memory: int,
-) -> Result:
+) -> IndicatorResult:
     """The outputs over series without missing values."""
     length = len(series[0])
     if length <= min(warmups):
         return _unknown(operator, length)
     arrays = [np.ascontiguousarray(x) for x in series]
     result = function(*arrays, *passed)
-    outputs = cast("tuple[Series, ...]", result) if isinstance(result, tuple) else (cast("Series", result),)
+    outputs = (
+        cast("tuple[IndicatorSeries, ...]", result) if isinstance(result, tuple) else (cast("IndicatorSeries", result),)
+    )
     if len(outputs) > 1:
         outputs = tuple(each for each, _ in zip(outputs, warmups, strict=True))
     base = operator.accessor_of or operator.name
     undefined = _UNDEFINED[base](arrays, memory) if base in _UNDEFINED else None
-    finished: list[Series] = []
+    finished: list[IndicatorSeries] = []
     for place, (each, warmup) in enumerate(zip(outputs, warmups, strict=True)):
         out = _floats(each, warmup)
         if (base, place) not in _CHOSEN:
@@ -265,7 +267,7 @@ def _run(
     return tuple(finished) if len(finished) > 1 else finished[0]
 
 
-def _decided(base: str, operator: Operator, out: Series, arrays: Sequence[Floats]) -> Series:
+def _decided(base: str, operator: Operator, out: IndicatorSeries, arrays: Sequence[Floats]) -> IndicatorSeries:
     """An output with rounding errors removed, for the operators that have them."""
     if out.dtype == np.bool_:
         return out
@@ -277,7 +279,7 @@ def _decided(base: str, operator: Operator, out: Series, arrays: Sequence[Floats
     return steady(cast("Floats", out), *(x for x, name in zip(arrays, named, strict=True) if name not in _NOT_PRICES))
 
 
-def _floats(x: Series, warmup: int) -> Series:
+def _floats(x: IndicatorSeries, warmup: int) -> IndicatorSeries:
     """An output with missing values before its first known bar. TA-Lib's integer outputs, which are zero there, become
     floats."""
     if x.dtype == np.bool_:
@@ -288,7 +290,7 @@ def _floats(x: Series, warmup: int) -> Series:
     return out
 
 
-def _unknown(operator: Operator, length: int) -> Result:
+def _unknown(operator: Operator, length: int) -> IndicatorResult:
     empty = tuple(
         np.zeros(length, dtype=np.bool_) if o.kind == "condition" else np.full(length, np.nan) for o in operator.outputs
     )
@@ -303,7 +305,7 @@ def _over_known(
     warmups: Sequence[int],
     memory: int,
     known: Bools,
-) -> Result:
+) -> IndicatorResult:
     """The outputs computed over the bars where every series has a value; missing on the others."""
     length = len(known)
     places: slice | Bools = known
@@ -312,7 +314,7 @@ def _over_known(
         places = slice(first, None) if known[first:].all() else known
     inner = _run(operator, function, [x[places] for x in series], passed, warmups, memory)
     outputs = inner if isinstance(inner, tuple) else (inner,)
-    spread: list[Series] = []
+    spread: list[IndicatorSeries] = []
     for each in outputs:
         out = np.zeros(length, dtype=np.bool_) if each.dtype == np.bool_ else np.full(length, np.nan)
         out[places] = each

@@ -18,7 +18,7 @@ from engine.frame import Floats
 from .windows import divided, missing, rolling_sum
 
 
-class Windows:
+class WindowSums:
     """Sums over all full windows of the last `period` values of a series, one for each bar from `period - 1` on.
 
     `centre` is the reference value of each window for the distances.
@@ -61,7 +61,7 @@ class Windows:
         begins = np.where(self._whole, 0.0, self._first % self.period - float(self.period))
         return placed - begins * self.total
 
-    def shared(self, other: Windows) -> Floats:
+    def shared(self, other: WindowSums) -> Floats:
         """Sum of the products of both series' distances from their means; 0 where one of them does not vary."""
         together = self._joined(self._heads * other._heads, self._tails * other._tails)
         return together - self.total * other.total / self.period
@@ -73,13 +73,13 @@ class Windows:
         return (self.rising - 0.5 * (n - 1) * self.total) / (n * (n * n - 1.0) / 12.0)
 
 
-def _windowed(of: Callable[[Windows], Floats], x: Floats, period: int) -> Floats:
+def _windowed(of: Callable[[WindowSums], Floats], x: Floats, period: int) -> Floats:
     """`of` the full windows of a series; missing before the first known value and `period - 1` bars after it."""
     known = ~np.isnan(x)
     begins = int(np.argmax(known)) if len(x) else 0
     out = missing(len(x))
     if len(x) - begins >= period and known[begins:].all():
-        out[begins + period - 1 :] = of(Windows(x[begins:], period))
+        out[begins + period - 1 :] = of(WindowSums(x[begins:], period))
     return out
 
 
@@ -125,7 +125,7 @@ def stddev(x: Floats, period: int) -> Floats:
 
 def correlation(a: Floats, b: Floats, period: int) -> Floats:
     """Pearson's correlation; missing where one of the two does not vary."""
-    first, second = Windows(a, period), Windows(b, period)
+    first, second = WindowSums(a, period), WindowSums(b, period)
     spread = np.sqrt(np.maximum(first.shared(first), 0.0)) * np.sqrt(np.maximum(second.shared(second), 0.0))
     out = missing(len(a))
     out[period - 1 :] = np.clip(divided(first.shared(second), spread), -1.0, 1.0)

@@ -35,9 +35,9 @@ from api.exchanges import EXCHANGES
 from api.orders import (
     CANCELLABLE,
     CancelRequest,
-    ListRequest,
-    ListResponse,
     Order,
+    OrdersRequest,
+    OrdersResponse,
     PlacedOrder,
     PlaceRequest,
     wrong_side,
@@ -50,7 +50,7 @@ from engine.venues.exchange.conventions import CONVENTIONS
 
 from . import holdings
 from .exits import replace_exits
-from .markets import Market, Markets
+from .markets import ExchangeMarket, Markets
 from .orders import (
     arguments,
     check,
@@ -61,7 +61,7 @@ from .orders import (
 )
 from .plans import Plans
 from .reading import AccountReader
-from .session import WRONG_CLOCK, Connector, Written
+from .session import WRONG_CLOCK, Connector, WriteResult
 from .views import ENDED, HELD, OwnAccount, account_view, foreign_view, order_view, placed_view
 
 _LOOKS: Final = 3
@@ -120,7 +120,7 @@ class ExchangeAccounts:
         own = self._own(request.account_id)
         return OpenOrdersResponse(account_id=own.account_id, orders=self._reader.open_orders(own, request.symbol))
 
-    def orders(self, request: ListRequest) -> ListResponse:
+    def orders(self, request: OrdersRequest) -> OrdersResponse:
         """See `Venue`. As the exchange shows them now; an error if it cannot be reached.
 
         With account and symbol, orders that a copy of this home sent are included.
@@ -137,7 +137,7 @@ class ExchangeAccounts:
             rows = [one for one in rows if one.status == request.status]
         rows.sort(key=lambda one: one.created_at or "", reverse=True)
         page = rows[request.offset : request.offset + request.limit]
-        return ListResponse(orders=page, total=len(rows), limit=request.limit, offset=request.offset)
+        return OrdersResponse(orders=page, total=len(rows), limit=request.limit, offset=request.offset)
 
     def count_from(self, account_id: str, since: Mapping[str, int]) -> None:
         """See `Venue`: an exchange fills orders by itself."""
@@ -265,7 +265,7 @@ class ExchangeAccounts:
         """See `OwnVenue`."""
         self._checked(self._own(request.account_id), request)
 
-    def _checked(self, own: OwnAccount, request: PlaceRequest) -> Market:
+    def _checked(self, own: OwnAccount, request: PlaceRequest) -> ExchangeMarket:
         """The market of an order that its exchange would take as it is."""
         if request.exchange != own.exchange:
             raise InvalidInput(
@@ -287,7 +287,7 @@ class ExchangeAccounts:
             )
         return market
 
-    def _check_sides(self, request: PlaceRequest, market: Market) -> None:
+    def _check_sides(self, request: PlaceRequest, market: ExchangeMarket) -> None:
         """Refuse exits that would close the position at once."""
         last = self._reader.price(market.instrument).last
         better = min if request.side == "buy" else max
@@ -299,14 +299,14 @@ class ExchangeAccounts:
             value = request.stop_loss if wrong.field == "stop_loss" else request.take_profit
             raise InvalidInput(f"{wrong.field} {value:f} {wrong.rule}", suggestion=wrong.suggestion)
 
-    def _write(self, own: OwnAccount, method: str, *args: Any) -> Written:
+    def _write(self, own: OwnAccount, method: str, *args: Any) -> WriteResult:
         account = (own.account_id, own.keys())
         return self._connector.write(
             own.exchange, method, *args, account=account, markets=self._reader.raw_markets(own)
         )
 
     def _write_down(
-        self, own: OwnAccount, request: PlaceRequest, market: Market, label: str, client_id: str
+        self, own: OwnAccount, request: PlaceRequest, market: ExchangeMarket, label: str, client_id: str
     ) -> tuple[SentOrder, bool]:
         now = time.time()
         row = SentOrder(
@@ -351,7 +351,7 @@ class ExchangeAccounts:
             suggestion="Do not place it again; orders_list shows it as soon as the exchange does",
         )
 
-    def _set_leverage(self, own: OwnAccount, row: SentOrder, leverage: int, market: Market) -> None:
+    def _set_leverage(self, own: OwnAccount, row: SentOrder, leverage: int, market: ExchangeMarket) -> None:
         convention = CONVENTIONS[own.exchange]
         written = self._write(own, "set_leverage", leverage, market.symbol, dict(convention.leverage_parameters))
         if written.problem or written.status != 200:
@@ -390,7 +390,7 @@ class ExchangeAccounts:
 
     def _to_cancel(
         self, request: CancelRequest, row: SentOrder | None
-    ) -> tuple[OwnAccount, Market, str, dict[str, Any]]:
+    ) -> tuple[OwnAccount, ExchangeMarket, str, dict[str, Any]]:
         """The account, the market and the exchange's id of an open order, and the book that it is in."""
         if row is not None:
             own, venue_id = self._own(row.account_id), row.venue_id
@@ -428,7 +428,7 @@ class ExchangeAccounts:
         return self._store.write_now(work)
 
     def _after_cancel(
-        self, own: OwnAccount, market: Market, venue_id: str, row: SentOrder | None, problem: str
+        self, own: OwnAccount, market: ExchangeMarket, venue_id: str, row: SentOrder | None, problem: str
     ) -> Order:
         """The exchange's view of an order after a cancel request: the answer itself proves nothing."""
         try:

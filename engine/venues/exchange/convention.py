@@ -27,7 +27,7 @@ Said = tuple[str, str]
 Refused = Callable[[Mapping[str, Any], int], Said | None]
 """What an answer with this body and status says against an order; `None` if it accepts it or says nothing clear."""
 
-ExitForm = Literal["engine", "order list", "trigger orders", "position group"]
+ExitOrders = Literal["engine", "order list", "trigger orders", "position group"]
 """How a stop and a target rest at an exchange. `engine`: not at all, this engine watches the price. `order list`: one
 request for both, where a fill of one cancels the other, or a trigger order for one alone. `trigger orders`: each is a
 reduce-only order of its own, and this engine cancels the other after a fill. `position group`: reduce-only trigger
@@ -210,7 +210,7 @@ class Convention:
     balance_has_profit: bool
     unified_account: Literal["none", "same form", "own form"]
     key_check: KeyCheck
-    exits: ExitForm
+    exits: ExitOrders
     nothing_to_close: frozenset[str]
     trigger_book: TriggerBook | None
 

@@ -19,7 +19,7 @@ from engine.store.database import new_id
 from engine.store.exchange_data import SentOrder, add_order, change_order, exits_of, take
 from engine.trading_rules import ExitOrder
 
-from .orders import LEFT_BEHIND, Seen, order_id_for
+from .orders import LEFT_BEHIND, SeenOrder, order_id_for
 from .views import HELD, WAITING
 
 _BEHIND_SECONDS: Final = 10.0
@@ -100,7 +100,7 @@ def replace_exits(
             add_order(connection, replace(added, created_at=now, updated_at=now))
 
 
-def why_missed(row: SentOrder, seen: Seen) -> str:
+def why_missed(row: SentOrder, seen: SeenOrder) -> str:
     name = EXCHANGES[row.exchange].name
     why = LEFT_BEHIND if row.message == LEFT_BEHIND else f"{name} ended it: {seen.state or seen.status}"
     return f"{seen.filled.normalize():f} of {row.amount.normalize():f} filled, then {why}"

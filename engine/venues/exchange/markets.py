@@ -38,7 +38,7 @@ _KEPT: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class ExchangeMarket:
     """A market. Steps, minimums and prices are exact decimals: prices in quote units, amounts in base units.
 
     `symbol` is ccxt's name, `market_id` the exchange's. `contract` is the number of base units in one contract, 1 if
@@ -107,10 +107,10 @@ class Markets:
         self._store = store
         self._connector = connector
         self._lock = threading.Lock()
-        self._lists: dict[ExchangeId, tuple[float, dict[Instrument, Market], list[Any]]] = {}
+        self._lists: dict[ExchangeId, tuple[float, dict[Instrument, ExchangeMarket], list[Any]]] = {}
         self._prices: dict[ExchangeId, tuple[float, dict[str, LivePrice]]] = {}
 
-    def of(self, exchange: ExchangeId) -> Mapping[Instrument, Market]:
+    def of(self, exchange: ExchangeId) -> Mapping[Instrument, ExchangeMarket]:
         """Everything that trades on `exchange`, the largest turnover first.
 
         Raises:
@@ -137,7 +137,7 @@ class Markets:
             self._prices[exchange] = (time.monotonic(), found)
         return found
 
-    def price(self, market: Market) -> LivePrice:
+    def price(self, market: ExchangeMarket) -> LivePrice:
         """The live price of one market, requested now.
 
         Raises:
@@ -166,7 +166,7 @@ class Markets:
             )
         return self._connector
 
-    def _list(self, exchange: ExchangeId) -> tuple[float, dict[Instrument, Market], list[Any]]:
+    def _list(self, exchange: ExchangeId) -> tuple[float, dict[Instrument, ExchangeMarket], list[Any]]:
         with self._lock:
             kept = self._lists.get(exchange)
             if kept is not None and time.time() < kept[0]:
@@ -186,10 +186,10 @@ class Markets:
 
     def _keep(
         self, exchange: ExchangeId, stored: Any, until: float
-    ) -> tuple[float, dict[Instrument, Market], list[Any]]:
+    ) -> tuple[float, dict[Instrument, ExchangeMarket], list[Any]]:
         is_prediction = EXCHANGES[exchange].market_type == "prediction"
         read = _prediction_markets(exchange, stored["markets"]) if is_prediction else _markets(exchange, stored)
-        by_instrument: dict[Instrument, Market] = {}
+        by_instrument: dict[Instrument, ExchangeMarket] = {}
         for one in sorted(read, key=lambda one: -one.turnover):
             by_instrument.setdefault(one.instrument, one)
         kept = (until, by_instrument, stored["markets"])
@@ -217,7 +217,7 @@ class Markets:
         found = {symbol: _live(one) for symbol, one in raw.items()}
         return {symbol: one for symbol, one in found.items() if one is not None}
 
-    def _prediction_price(self, market: Market) -> LivePrice:
+    def _prediction_price(self, market: ExchangeMarket) -> LivePrice:
         asked = {"token_id": market.instrument.base}
         book = self._asked.read(market.instrument.exchange, "clobPublicGetBook", asked, patience=10.0)
         bids = [Decimal(str(level["price"])) for level in book.get("bids") or ()]
@@ -270,8 +270,8 @@ def _slim(exchange: ExchangeId, market: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(slim, default=str))
 
 
-def _markets(exchange: ExchangeId, stored: Mapping[str, Any]) -> list[Market]:
-    found: list[Market] = []
+def _markets(exchange: ExchangeId, stored: Mapping[str, Any]) -> list[ExchangeMarket]:
+    found: list[ExchangeMarket] = []
     for raw in stored["markets"]:
         turnover, last = stored["said"].get(raw["symbol"]) or (None, None)
         precision: dict[str, Any] = raw.get("precision") or {}
@@ -281,7 +281,7 @@ def _markets(exchange: ExchangeId, stored: Mapping[str, Any]) -> list[Market]:
             contract = Decimal(1)
         lot = (decimal(precision.get("amount")) or Decimal("0.00000001")) * contract
         least = decimal((limits.get("amount") or {}).get("min"))
-        market = Market(
+        market = ExchangeMarket(
             instrument=Instrument(exchange, str(raw["base"]).upper(), str(raw["quote"])),
             symbol=raw["symbol"],
             market_id=str(raw["id"]),
@@ -314,11 +314,11 @@ def _min_cost(exchange: ExchangeId, quote: str, told: Decimal | None) -> Decimal
     return (told or None) if is_told else row.minimum
 
 
-def _prediction_markets(exchange: ExchangeId, stored: Sequence[Mapping[str, Any]]) -> list[Market]:
+def _prediction_markets(exchange: ExchangeId, stored: Sequence[Mapping[str, Any]]) -> list[ExchangeMarket]:
     return [one for raw in stored for one in _tokens(exchange, raw)]
 
 
-def _tokens(exchange: ExchangeId, raw: Mapping[str, Any]) -> list[Market]:
+def _tokens(exchange: ExchangeId, raw: Mapping[str, Any]) -> list[ExchangeMarket]:
     try:
         tokens, outcomes = json.loads(raw.get("clobTokenIds") or "[]"), json.loads(raw.get("outcomes") or "[]")
     except ValueError:
@@ -326,7 +326,7 @@ def _tokens(exchange: ExchangeId, raw: Mapping[str, Any]) -> list[Market]:
     ends = raw.get("endDate")
     resolves_at = None if not ends else int(datetime.fromisoformat(str(ends)).timestamp())
     return [
-        Market(
+        ExchangeMarket(
             instrument=Instrument(exchange, str(token), EXCHANGES[exchange].quote),
             symbol=str(token),
             market_id=str(raw.get("conditionId")),

@@ -22,8 +22,8 @@ from api.refusals import show
 from engine.venues.exchange.convention import OrderIdForm
 from engine.venues.exchange.conventions import CONVENTIONS
 
-from .markets import Market, decimal
-from .session import Written
+from .markets import ExchangeMarket, decimal
+from .session import WriteResult
 
 _STATUS: Final[Mapping[str, OrderStatus]] = {
     "open": "OPEN",
@@ -39,7 +39,7 @@ _OVER: Final = ("finished", "closed", "cancelled")
 """States of Gate whose reason ccxt passes on untranslated, such as `reduce_only` or `position_closed`."""
 
 
-class Terms(Protocol):
+class OrderFields(Protocol):
     """The fields of an order, as requested and as recorded."""
 
     @property
@@ -68,7 +68,7 @@ class Terms(Protocol):
         ...
 
 
-class Exit(Protocol):
+class RestingExit(Protocol):
     """One exit that is about to rest at its exchange."""
 
     @property
@@ -98,7 +98,7 @@ class Exit(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenOrder:
     """An order as the exchange shows it. Amounts in base units, exactly; `state` is the exchange's own word."""
 
     order_id: str | None
@@ -171,7 +171,7 @@ def gate_label_in(exchange: ExchangeId, client_id: str | None, placed_at: float 
     return f"htm1:{text}" if abs(placed_at - made_at) <= _INTENT_AGE else None
 
 
-def check(request: PlaceRequest, market: Market) -> None:
+def check(request: PlaceRequest, market: ExchangeMarket) -> None:
     """Refuse an order that the exchange would not accept unchanged.
 
     Raises:
@@ -216,7 +216,7 @@ def _smallest(amount: Decimal, lot: Decimal) -> Decimal:
     return (amount / lot).to_integral_value(ROUND_CEILING) * lot
 
 
-def _check_step(field: str, value: Decimal, step: Decimal, market: Market) -> None:
+def _check_step(field: str, value: Decimal, step: Decimal, market: ExchangeMarket) -> None:
     if value % step == 0:
         return
     lower = value // step * step
@@ -229,7 +229,7 @@ def _check_step(field: str, value: Decimal, step: Decimal, market: Market) -> No
 
 
 def arguments(
-    exchange: ExchangeId, terms: Terms, market: Market, client_id: str, created_at: float
+    exchange: ExchangeId, terms: OrderFields, market: ExchangeMarket, client_id: str, created_at: float
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of ccxt's `create_order`: exact text for numbers, and our id.
 
@@ -262,7 +262,7 @@ PLACE_PAIR: Final = "privatePostOrderListOco"
 """ccxt's method for Binance's one-cancels-other request of a stop and a target."""
 
 
-def pair_arguments(stop: Exit, target: Exit, market: Market) -> dict[str, str]:
+def pair_arguments(stop: RestingExit, target: RestingExit, market: ExchangeMarket) -> dict[str, str]:
     """Binance's request for two exits that sell: the target rests above the market, the stop waits below it."""
     return {
         "symbol": market.market_id,
@@ -279,7 +279,7 @@ def pair_arguments(stop: Exit, target: Exit, market: Market) -> dict[str, str]:
 
 
 def trigger_arguments(
-    exchange: ExchangeId, exit_order: Exit, market: Market, bound: Decimal | None
+    exchange: ExchangeId, exit_order: RestingExit, market: ExchangeMarket, bound: Decimal | None
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of ccxt's `create_order` for an exit that rests as a trigger order and then closes at market.
 
@@ -304,7 +304,7 @@ def trigger_arguments(
     return (market.symbol, "market", exit_order.side, amount, None if bound is None else f"{bound:f}"), params
 
 
-def read_order(raw: Mapping[str, Any], market: Market) -> Seen:
+def read_order(raw: Mapping[str, Any], market: ExchangeMarket) -> SeenOrder:
     """An order as ccxt parsed it."""
     amount, filled = decimal(raw.get("amount")), decimal(raw.get("filled")) or Decimal(0)
     fee = cast("Mapping[str, Any]", raw.get("fee") or {})
@@ -316,7 +316,7 @@ def read_order(raw: Mapping[str, Any], market: Market) -> Seen:
     if status == "OPEN" and filled > 0:
         status = "PART_FILLED"
     order_id, client_id = raw.get("id"), raw.get("clientOrderId")
-    return Seen(
+    return SeenOrder(
         order_id=None if not order_id else str(order_id),
         client_id=None if not client_id else str(client_id),
         status=status,
@@ -337,7 +337,7 @@ def _state(info: Mapping[str, Any]) -> str:
     return next((str(info[name]) for name in ("finish_as", "status", "state") if info.get(name)), "")
 
 
-def unlike(seen: Seen, request: PlaceRequest, client_id: str) -> str:
+def unlike(seen: SeenOrder, request: PlaceRequest, client_id: str) -> str:
     """Why the order shown is not the one that was sent; "" if it is."""
     if seen.client_id is not None and seen.client_id.lower() != client_id.lower():
         return "the answer is about an order with another id"
@@ -354,7 +354,7 @@ _NOT_CERTAIN: Final = ("uplicate", "elayed")
 """Words of an answer that an order with this id exists already, or will exist later. These are not refusals."""
 
 
-def refusal(exchange: ExchangeId, written: Written) -> str | None:
+def refusal(exchange: ExchangeId, written: WriteResult) -> str | None:
     """The code or words that prove that there is no order; `None` for anything less certain."""
     row, status = CONVENTIONS[exchange], written.status
     if status is None or status in _UNCERTAIN or status >= 500:

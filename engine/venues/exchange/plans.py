@@ -33,7 +33,7 @@ from engine.venues.exchange.conventions import CONVENTIONS
 
 from .exits import as_asked, cancel, is_behind, is_reached, left_to_close, new_exit, price_of, take_all
 from .holdings import free_amount
-from .markets import Market
+from .markets import ExchangeMarket
 from .orders import (
     LEFT_BEHIND,
     PAIR,
@@ -46,7 +46,7 @@ from .orders import (
     trigger_arguments,
 )
 from .reading import AccountReader
-from .session import Written
+from .session import WriteResult
 from .views import ENDED, HELD, MISSED, WAITING, OwnAccount
 
 logger = logging.getLogger("heytraders.plans")
@@ -73,7 +73,7 @@ _PAIR: Final = 2
 _AGGRESSIVE: Final = Decimal("0.05")
 """How far beyond the price an exit may fill if the exchange has no market orders."""
 
-Write = Callable[..., Written]
+Write = Callable[..., WriteResult]
 
 
 class Plans:
@@ -312,7 +312,7 @@ class Plans:
                 return
             self._place(own, entry, batch, market)
 
-    def _place(self, own: OwnAccount, entry: SentOrder, batch: Sequence[SentOrder], market: Market) -> None:
+    def _place(self, own: OwnAccount, entry: SentOrder, batch: Sequence[SentOrder], market: ExchangeMarket) -> None:
         """Send exits that will rest, in one request."""
         if batch[0].order_type == PAIR:
             by_role = {each.role: each for each in batch}
@@ -330,7 +330,7 @@ class Plans:
         for each in batch:
             self._store.write_now(lambda c, each=each: change_order(c, replace(each, status=WAITING)))
 
-    def _to_send(self, own: OwnAccount, exit_order: SentOrder, market: Market) -> Decimal:
+    def _to_send(self, own: OwnAccount, exit_order: SentOrder, market: ExchangeMarket) -> Decimal:
         """What no exit of the plan has closed yet; for spot and prediction accounts, at most the free balance."""
         left = left_to_close(exit_order, self._store.read_now(lambda c: exits_of(c, exit_order.parent or "")))
         if market.instrument.market_type == "perpetual":
@@ -360,7 +360,7 @@ class Plans:
         self._complain(f"{exit_order.role} on {exit_order.account_id}: {why}")
 
 
-def _as_sent(exit_order: SentOrder, market: Market, price: Decimal) -> SentOrder:
+def _as_sent(exit_order: SentOrder, market: ExchangeMarket, price: Decimal) -> SentOrder:
     """An exit as its exchange accepts it: a market order, or a limit order well beyond the price."""
     row = CONVENTIONS[exit_order.exchange]
     limit = _bound(exit_order, market, price)
@@ -369,7 +369,7 @@ def _as_sent(exit_order: SentOrder, market: Market, price: Decimal) -> SentOrder
     return replace(exit_order, order_type="FOK" if row.lists_outcomes and row.takes_fok else "limit", price=limit)
 
 
-def _bound(exit_order: SentOrder, market: Market, price: Decimal) -> Decimal | None:
+def _bound(exit_order: SentOrder, market: ExchangeMarket, price: Decimal) -> Decimal | None:
     """The worst price of an exit at `price`; `None` if its exchange takes market orders."""
     row = CONVENTIONS[exit_order.exchange]
     sells = exit_order.side == "sell"
@@ -381,12 +381,12 @@ def _bound(exit_order: SentOrder, market: Market, price: Decimal) -> Decimal | N
     return min(limit, 1 - step) if row.lists_outcomes else limit
 
 
-def _bound_of(exit_order: SentOrder, market: Market) -> Decimal | None:
+def _bound_of(exit_order: SentOrder, market: ExchangeMarket) -> Decimal | None:
     """The same for an exit that rests until its own price."""
     return _bound(exit_order, market, price_of(exit_order))
 
 
-def _named(exchange: ExchangeId, exit_order: SentOrder, market: Market) -> dict[str, Any]:
+def _named(exchange: ExchangeId, exit_order: SentOrder, market: ExchangeMarket) -> dict[str, Any]:
     """One order of ccxt's `create_orders`."""
     args, params = trigger_arguments(exchange, exit_order, market, _bound_of(exit_order, market))
     return {**dict(zip(("symbol", "type", "side", "amount", "price"), args, strict=True)), "params": params}

@@ -17,11 +17,11 @@ from engine.venues.exchange.convention import TriggerBook
 from engine.venues.exchange.conventions import CONVENTIONS
 
 from .exits import book_outcome, why_missed
-from .markets import LivePrice, Market, Markets, decimal
+from .markets import ExchangeMarket, LivePrice, Markets, decimal
 from .orders import (
     LEFT_BEHIND,
     TRIGGER,
-    Seen,
+    SeenOrder,
     arguments,
     hashed_order,
     identified_order,
@@ -62,7 +62,7 @@ class AccountReader:
         """The market list for the account's session, on demand."""
         return lambda: self.markets.raw(own.exchange)
 
-    def market(self, exchange: ExchangeId, symbol: str) -> Market:
+    def market(self, exchange: ExchangeId, symbol: str) -> ExchangeMarket:
         """The market of a symbol.
 
         Raises:
@@ -77,7 +77,7 @@ class AccountReader:
             )
         return found
 
-    def by_symbol(self, exchange: ExchangeId) -> dict[str, Market]:
+    def by_symbol(self, exchange: ExchangeId) -> dict[str, ExchangeMarket]:
         """The markets of an exchange by ccxt's symbol."""
         return {market.symbol: market for market in self.markets.of(exchange).values()}
 
@@ -109,7 +109,7 @@ class AccountReader:
     def _sent(self, own: OwnAccount) -> Sequence[SentOrder]:
         return self._store.read_now(lambda c: orders_of(c, own.account_id))
 
-    def _resting(self, own: OwnAccount, market: Market | None) -> Sequence[Mapping[str, Any]]:
+    def _resting(self, own: OwnAccount, market: ExchangeMarket | None) -> Sequence[Mapping[str, Any]]:
         """Open orders in ccxt's format, oldest first."""
         if CONVENTIONS[own.exchange].lists_outcomes:
             return [hashed_order(raw) for raw in self._pages(own, "clobPrivateGetDataOrders", market)][::-1]
@@ -127,14 +127,14 @@ class AccountReader:
         apart = row.order_type == TRIGGER and CONVENTIONS[row.exchange].trigger_book is not None
         return {"trigger": True} if apart else {}
 
-    def book_with(self, own: OwnAccount, market: Market, venue_id: str) -> dict[str, Any]:
+    def book_with(self, own: OwnAccount, market: ExchangeMarket, venue_id: str) -> dict[str, Any]:
         """The same for an order placed elsewhere."""
         if CONVENTIONS[own.exchange].trigger_book is None:
             return {}
         apart = self.read(own, "fetch_open_orders", market.symbol, params={"trigger": True})
         return {"trigger": True} if any(str(one.get("id")) == venue_id for one in apart) else {}
 
-    def _with_orders(self, own: OwnAccount) -> list[Market]:
+    def _with_orders(self, own: OwnAccount) -> list[ExchangeMarket]:
         """The markets with open orders, for exchanges that list orders of one market at a time."""
         markets = {market.market_id: market for market in self.markets.of(own.exchange).values()}
         index = CONVENTIONS[own.exchange].login(own.keys().values)["options"]["accountIndex"]
@@ -143,7 +143,7 @@ class AccountReader:
         busy = {str(one.get("market_id")) for one in counted if decimal(one.get("open_order_count"))}
         return [market for market_id, market in markets.items() if market_id in busy]
 
-    def _pages(self, own: OwnAccount, method: str, market: Market | None) -> list[Mapping[str, Any]]:
+    def _pages(self, own: OwnAccount, method: str, market: ExchangeMarket | None) -> list[Mapping[str, Any]]:
         """All orders that Polymarket lists, newest first."""
         self.read(own, "load_api_credentials")
         asked = {} if market is None else {"asset_id": market.symbol}
@@ -184,7 +184,7 @@ class AccountReader:
         views = [foreign_view(raw, seen, own, market) for raw, seen in strange]
         return [each for each in views if each.label is not None]
 
-    def _history(self, own: OwnAccount, market: Market) -> list[Mapping[str, Any]]:
+    def _history(self, own: OwnAccount, market: ExchangeMarket) -> list[Mapping[str, Any]]:
         """The newest orders of a market, open and ended, in ccxt's format."""
         match CONVENTIONS[own.exchange].finder:
             case "by identifier":
@@ -206,7 +206,7 @@ class AccountReader:
         seen = None if row.status in ENDED or row.status in HELD else self.look(own, row)
         return row if seen is None else self.learn(row, seen)
 
-    def look(self, own: OwnAccount, row: SentOrder) -> Seen | None:
+    def look(self, own: OwnAccount, row: SentOrder) -> SeenOrder | None:
         """The order at the exchange, found by our id; `None` if the exchange has none.
 
         Raises:
@@ -216,7 +216,7 @@ class AccountReader:
         raw = self._by_our_id(own, row, market)
         return None if raw is None else read_order(raw, market)
 
-    def look_by_its_id(self, own: OwnAccount, market: Market, venue_id: str, row: SentOrder | None) -> Any:
+    def look_by_its_id(self, own: OwnAccount, market: ExchangeMarket, venue_id: str, row: SentOrder | None) -> Any:
         """An order by the exchange's own id, in ccxt's format; `None` if the exchange has none.
 
         `row` is its record if it was sent from here.
@@ -241,7 +241,7 @@ class AccountReader:
                     )
                 return found
 
-    def _by_our_id(self, own: OwnAccount, row: SentOrder, market: Market) -> Mapping[str, Any] | None:
+    def _by_our_id(self, own: OwnAccount, row: SentOrder, market: ExchangeMarket) -> Mapping[str, Any] | None:
         convention = CONVENTIONS[own.exchange]
         if row.order_type == TRIGGER and convention.trigger_book is not None:
             return self._trigger(own, market, convention.trigger_book, row.client_id)
@@ -264,7 +264,9 @@ class AccountReader:
                 pass
         return self._in_lists(own, market, "clientOrderId", row.client_id) if found is None else found
 
-    def _trigger(self, own: OwnAccount, market: Market, book: TriggerBook, client_id: str) -> Mapping[str, Any] | None:
+    def _trigger(
+        self, own: OwnAccount, market: ExchangeMarket, book: TriggerBook, client_id: str
+    ) -> Mapping[str, Any] | None:
         """A trigger order by our id, with the fill of the order that it became."""
         named = {book.id_parameter: client_id, "trigger": True}
         waits = self._asked(lambda: self.read(own, "fetch_order", None, market.symbol, named))
@@ -284,7 +286,7 @@ class AccountReader:
                 raise
             return None
 
-    def _in_lists(self, own: OwnAccount, market: Market, field: str, wanted: str) -> Mapping[str, Any] | None:
+    def _in_lists(self, own: OwnAccount, market: ExchangeMarket, field: str, wanted: str) -> Mapping[str, Any] | None:
         """An order from the lists of open and ended ones, for exchanges that cannot query one or soon drop it."""
         for method in ("fetch_open_orders", "fetch_closed_orders"):
             for raw in self.read(own, method, market.symbol):
@@ -293,7 +295,7 @@ class AccountReader:
         return None
 
     def _by_hash(
-        self, own: OwnAccount, market: Market, order_id: str, amount: Decimal | None
+        self, own: OwnAccount, market: ExchangeMarket, order_id: str, amount: Decimal | None
     ) -> Mapping[str, Any] | None:
         """An order by its id among the open ones, or by its trades, since an ended order soon disappears."""
         self.read(own, "load_api_credentials")
@@ -306,7 +308,7 @@ class AccountReader:
         trades = self._pages(own, "clobPrivateGetDataTrades", market)
         return None if amount is None else order_of_trades(order_id, amount, trades)
 
-    def learn(self, row: SentOrder, seen: Seen) -> SentOrder:
+    def learn(self, row: SentOrder, seen: SeenOrder) -> SentOrder:
         """Record the exchange's state of an order."""
         missed = row.role is not None and seen.status in ENDED and self._is_missed(row, seen)
         told = None if row.role is not None and seen.status == "FILLED" else row.message
@@ -325,7 +327,7 @@ class AccountReader:
             self._store.write_now(lambda c: book_outcome(c, changed, lot))
         return changed
 
-    def _is_missed(self, row: SentOrder, seen: Seen) -> bool:
+    def _is_missed(self, row: SentOrder, seen: SeenOrder) -> bool:
         """Whether an exit has ended before it filled, by its exchange's doing: the market left it behind, for example.
 
         Nobody cancels a market order, so it counts whatever the exchange calls it.

@@ -70,7 +70,7 @@ class Keys:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """The outcome of a request that changes something.
 
     `answer` is the answer as parsed by ccxt, if any. `sent` is false only if it is certain that nothing reached the
@@ -169,7 +169,7 @@ class Connector:
 
     def write(
         self, exchange: ExchangeId, method: str, *args: Any, account: tuple[str, Keys], markets: Any, **params: Any
-    ) -> Written:
+    ) -> WriteResult:
         """Call a ccxt method that changes something, once. Never raises for an error of the exchange."""
         session = self._session(exchange, account, markets)
         return self._call(self._sent(session, method, args, params))
@@ -297,8 +297,8 @@ class Connector:
 
         return work
 
-    def _sent(self, session: Any, method: str, args: Any, params: Any) -> Callable[[], Awaitable[Written]]:
-        async def work() -> Written:
+    def _sent(self, session: Any, method: str, args: Any, params: Any) -> Callable[[], Awaitable[WriteResult]]:
+        async def work() -> WriteResult:
             trace = Trace(WRITE_SECONDS)
             trace_of.set(trace)
             problem, refused = "", False
@@ -309,7 +309,7 @@ class Connector:
                 problem, refused = _in_words(error, trace), _was_refused(error)
             sent = trace.writes > 1 or (trace.writes == 1 and not refused)
             read = cast("Mapping[str, Any]", answer) if isinstance(answer, dict) else None
-            return Written(read, sent, trace.status, trace.body, problem)
+            return WriteResult(read, sent, trace.status, trace.body, problem)
 
         return work
 

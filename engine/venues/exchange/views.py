@@ -13,8 +13,8 @@ from api.orders import Order, PlacedOrder
 from api.times import iso8601
 from engine.store.exchange_data import SentOrder
 
-from .markets import Market, decimal
-from .orders import PAIR, TRIGGER, Seen, gate_label_in
+from .markets import ExchangeMarket, decimal
+from .orders import PAIR, TRIGGER, SeenOrder, gate_label_in
 from .session import Keys
 
 WAITING: Final = "WAITING"
@@ -126,7 +126,7 @@ def _why_held(row: SentOrder) -> str | None:
     return f"{exchange.name} {exchange.no_exits}: this engine watches the price"
 
 
-def foreign_view(raw: Mapping[str, Any], seen: Seen, own: OwnAccount, market: Market) -> Order:
+def foreign_view(raw: Mapping[str, Any], seen: SeenOrder, own: OwnAccount, market: ExchangeMarket) -> Order:
     """An order placed elsewhere. One placed by a copy of this home has the beginning of its label."""
     at = raw.get("timestamp")
     label = gate_label_in(own.exchange, seen.client_id, None if not at else float(at) / 1_000)

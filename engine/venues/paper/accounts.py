@@ -20,9 +20,9 @@ from api.orders import (
     CANCELLABLE,
     INTERNAL_PREFIX,
     CancelRequest,
-    ListRequest,
-    ListResponse,
     Order,
+    OrdersRequest,
+    OrdersResponse,
     PlacedOrder,
     PlaceRequest,
 )
@@ -35,8 +35,8 @@ from engine.store.database import Copy, Store
 from engine.trading_rules import ZERO, Exits, ListedTerms, Steps, affordable, exact
 from engine.venues.paper.records import (
     AccountRecord,
+    DueSettlement,
     OrderRecord,
-    Waiting,
     find_account,
     lock_account,
     order_of,
@@ -50,7 +50,7 @@ from engine.venues.paper.records import (
 from engine.venues.paper.settlement import Upkeep
 
 from .administration import open_defaults
-from .placing import Ticket, check_ticket, place
+from .placing import PricedRequest, check_priced, place
 from .prices import Prices
 from .trading import TradingAccount
 from .views import Holdings, account_view, balances_view, equity, order_view, placed_view
@@ -87,9 +87,11 @@ class PaperAccounts:
         waits = self._store.read_now(lambda connection: waiting(connection, [account]))
         with before_any_effect("the order was not placed"):
             instrument = resolve(request.symbol, request.exchange, known=self._feed.listings)
-            ticket = Ticket(request, instrument, self._prices.listing(instrument), self._prices.quote(instrument))
+            priced = PricedRequest(
+                request, instrument, self._prices.listing(instrument), self._prices.quote(instrument)
+            )
         with exact():
-            check_ticket(ticket, account)
+            check_priced(priced, account)
         if waits:
             self._upkeep.meet(waits)
 
@@ -99,10 +101,10 @@ class PaperAccounts:
             placed = None if client_id is None else read_order(connection, fresh, client_id)
             if placed is not None:
                 return placed
-            check_ticket(ticket, fresh)
-            return place(TradingAccount(connection, fresh, self._clock.now()), ticket, client_id)
+            check_priced(priced, fresh)
+            return place(TradingAccount(connection, fresh, self._clock.now()), priced, client_id)
 
-        return placed_view(self._write(work), account, ticket.quote)
+        return placed_view(self._write(work), account, priced.quote)
 
     def accounts(self) -> list[Account]:
         """See `Venue`. The first call opens them, one for each exchange."""
@@ -116,7 +118,7 @@ class PaperAccounts:
         """See `Venue`."""
         account = self._account(account_id)
 
-        def work(connection: sa.Connection) -> tuple[OrderRecord | None, list[Waiting]]:
+        def work(connection: sa.Connection) -> tuple[OrderRecord | None, list[DueSettlement]]:
             found = read_order(connection, account, order_id)
             return found, waiting(connection, [account]) if found is not None and found.is_open else []
 
@@ -160,7 +162,7 @@ class PaperAccounts:
         """See `Venue`. Also raises `InvalidInput` if its exchange cancels by a different id."""
         accounts = self._accounts() if request.account_id is None else [self._account(request.account_id)]
 
-        def where(connection: sa.Connection) -> tuple[AccountRecord, list[Waiting]]:
+        def where(connection: sa.Connection) -> tuple[AccountRecord, list[DueSettlement]]:
             found = find_order(connection, accounts, request)
             account = next(account for account in accounts if account.id == found.account)
             return account, waiting(connection, [account])
@@ -209,13 +211,13 @@ class PaperAccounts:
 
         return [order_view(order, account) for order in self._write(work)]
 
-    def orders(self, request: ListRequest) -> ListResponse:
+    def orders(self, request: OrdersRequest) -> OrdersResponse:
         """See `Venue`."""
         accounts = self._accounts() if request.account_id is None else [self._account(request.account_id)]
         self._upkeep.settle(accounts)
         page = self._store.read_now(lambda connection: find_page(connection, accounts, request))
         by_id = {account.id: account for account in accounts}
-        return ListResponse(
+        return OrdersResponse(
             orders=[order_view(order, by_id[order.account]) for order in page.orders],
             total=page.total,
             limit=request.limit,
@@ -268,7 +270,7 @@ class PaperAccounts:
         return self._store.read_now(lambda connection: read_order(connection, account, order_id))
 
     def _holdings(self, account: AccountRecord) -> Holdings:
-        def work(connection: sa.Connection) -> tuple[Holdings, list[Waiting]]:
+        def work(connection: sa.Connection) -> tuple[Holdings, list[DueSettlement]]:
             trading = TradingAccount(connection, account, self._clock.now())
             orders, positions = tuple(trading.open_orders()), tuple(read_positions(connection, account))
             holdings = Holdings(account, trading.books.balances(), positions, orders)
@@ -280,7 +282,7 @@ class PaperAccounts:
     def _free(self, account: AccountRecord) -> Decimal:
         """The free money of an account, after all bars that have closed."""
 
-        def work(connection: sa.Connection) -> tuple[Decimal, list[Waiting]]:
+        def work(connection: sa.Connection) -> tuple[Decimal, list[DueSettlement]]:
             free = TradingAccount(connection, account, self._clock.now()).books.amount("free", account.currency)
             return free, waiting(connection, [account])
 
@@ -339,7 +341,7 @@ class Page:
     total: int
 
 
-def find_page(connection: sa.Connection, accounts: Sequence[AccountRecord], request: ListRequest) -> Page:
+def find_page(connection: sa.Connection, accounts: Sequence[AccountRecord], request: OrdersRequest) -> Page:
     """The orders of `accounts` that match the request, newest first.
 
     Raises:

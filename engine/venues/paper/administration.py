@@ -21,7 +21,7 @@ from api.times import Clock
 from engine.store.accounts import accounts_table, positions_table
 from engine.store.database import Store, new_id
 from engine.trading_rules import exact, plain, text
-from engine.venues.paper.ledger import Books, LedgerRow, Line, rows, verify
+from engine.venues.paper.postings import Books, Line, StoredPosting, rows, verify
 from engine.venues.paper.records import (
     AccountRecord,
     find_account,
@@ -40,7 +40,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class AccountSummary:
     """An account and its free cash."""
 
     account: AccountRecord
@@ -58,15 +58,17 @@ class Administration:
         self._clock = clock
         self._owner = owner
 
-    def accounts(self) -> list[Summary]:
+    def accounts(self) -> list[AccountSummary]:
         """All accounts, oldest first; the first call opens them."""
 
-        def work(connection: sa.Connection) -> list[Summary]:
+        def work(connection: sa.Connection) -> list[AccountSummary]:
             return [_summary(connection, account) for account in self._all(connection)]
 
         return self._write(work)
 
-    def create(self, exchange: ExchangeId, account_id: str | None, name: str | None, opening: str | None) -> Summary:
+    def create(
+        self, exchange: ExchangeId, account_id: str | None, name: str | None, opening: str | None
+    ) -> AccountSummary:
         """Open an account; missing values are generated or copied from the exchange's first account.
 
         Raises:
@@ -80,7 +82,7 @@ class Administration:
         title = name or f"{EXCHANGES[exchange].name} paper account"
         chosen = account_id or new_id("acc")
 
-        def work(connection: sa.Connection) -> Summary:
+        def work(connection: sa.Connection) -> AccountSummary:
             self._all(connection)
             return _summary(
                 connection,
@@ -89,7 +91,7 @@ class Administration:
 
         return self._write(work)
 
-    def fund(self, account_id: str, amount: str, asset: str | None) -> Summary:
+    def fund(self, account_id: str, amount: str, asset: str | None) -> AccountSummary:
         """Deposit, or withdraw if the amount is negative.
 
         Raises:
@@ -109,7 +111,7 @@ class Administration:
 
         return self._change(account_id, work)
 
-    def reset(self, account_id: str) -> Summary:
+    def reset(self, account_id: str) -> AccountSummary:
         """Reset to the opening balance, without orders and positions.
 
         Raises:
@@ -117,7 +119,7 @@ class Administration:
         """
         return self._change(account_id, lambda connection, account: reset(connection, account, self._clock.now()))
 
-    def close(self, account_id: str) -> Summary:
+    def close(self, account_id: str) -> AccountSummary:
         """Close the account to new orders.
 
         Raises:
@@ -126,14 +128,14 @@ class Administration:
         """
         return self._change(account_id, lambda connection, account: close(connection, account, self._clock.now()))
 
-    def ledger(self, account_id: str, limit: int) -> list[LedgerRow]:
+    def ledger(self, account_id: str, limit: int) -> list[StoredPosting]:
         """The newest rows of an account's ledger, oldest first.
 
         Raises:
             NotFound: There is no such account.
         """
 
-        def work(connection: sa.Connection) -> list[LedgerRow]:
+        def work(connection: sa.Connection) -> list[StoredPosting]:
             account = find_account(read_accounts(connection, self._owner), account_id, self._connected)
             return list(rows(connection, account.id, limit=limit))
 
@@ -155,8 +157,8 @@ class Administration:
         self.accounts()
         return self._store.read_now(work)
 
-    def _change(self, account_id: str, change: Callable[[sa.Connection, AccountRecord], None]) -> Summary:
-        def work(connection: sa.Connection) -> Summary:
+    def _change(self, account_id: str, change: Callable[[sa.Connection, AccountRecord], None]) -> AccountSummary:
+        def work(connection: sa.Connection) -> AccountSummary:
             account = find_account(self._all(connection), account_id, self._connected)
             lock_account(connection, account)
             change(connection, account)
@@ -187,8 +189,8 @@ def parse_amount(written: str) -> Decimal:
     return plain(Decimal(written))
 
 
-def _summary(connection: sa.Connection, account: AccountRecord) -> Summary:
-    return Summary(account, Books(connection, account.id, now=0).amount("free", account.currency))
+def _summary(connection: sa.Connection, account: AccountRecord) -> AccountSummary:
+    return AccountSummary(account, Books(connection, account.id, now=0).amount("free", account.currency))
 
 
 MAX_ACCOUNTS: Final = 200

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from api.errors import NotFound
 from api.symbols import Instrument
 from api.times import SECONDS, Timeframe
-from engine.feeds.feed import Candles, Feed, Listing
+from engine.feeds.feed import Candles, Feed, InstrumentListing
 from engine.feeds.market import FundingFeed, FundingRates, MarketFeed
 from engine.frame import Source
 from engine.trading_rules import SLIPPAGE, VOLUME_SHARE, ListedTerms, Steps, down, from_float, up
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Quote:
+class LatestBar:
     """The latest closed bar. `at` is its close, unix seconds; `volume` in base units."""
 
     instrument: Instrument
@@ -50,11 +50,11 @@ def taken(price: Decimal, direction: int, steps: Steps, instrument: Instrument) 
 
 
 @dataclass(frozen=True, slots=True)
-class Tape:
+class SettlementBars:
     """The bars of an instrument since some time, its listing, and a perpetual's funding rates."""
 
     candles: Candles | None
-    listing: Listing
+    listing: InstrumentListing
     funding: FundingRates | None = None
 
     @property
@@ -74,7 +74,7 @@ class Prices:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
 
-    def listing(self, instrument: Instrument) -> Listing:
+    def listing(self, instrument: Instrument) -> InstrumentListing:
         """The listing of an instrument.
 
         Raises:
@@ -82,7 +82,7 @@ class Prices:
         """
         return self._feed.listing(instrument)
 
-    def quote(self, instrument: Instrument) -> Quote:
+    def quote(self, instrument: Instrument) -> LatestBar:
         """The latest price: the last trade if an exchange serves the instrument, else the latest closed bar.
 
         Raises:
@@ -93,8 +93,8 @@ class Prices:
         bars = candles.bars
         live = self._live(instrument)
         if live is not None:
-            return Quote(instrument, live.last, from_float(bars.volume[-1]), int(live.at), "exchange")
-        return Quote(
+            return LatestBar(instrument, live.last, from_float(bars.volume[-1]), int(live.at), "exchange")
+        return LatestBar(
             instrument,
             from_float(bars.close[-1]),
             from_float(bars.volume[-1]),
@@ -107,7 +107,7 @@ class Prices:
             return None
         return self._feed.live_prices(instrument.exchange).get(instrument) or self._feed.live_price(instrument)
 
-    def tape(self, instrument: Instrument, start: int) -> Tape:
+    def history(self, instrument: Instrument, start: int) -> SettlementBars:
         """The closed bars that opened at `start` or later; an empty result is not an error."""
         listing = self._feed.listing(instrument)
         try:
@@ -118,7 +118,7 @@ class Prices:
         if candles is not None and instrument.market_type == "perpetual" and isinstance(self._feed, FundingFeed):
             first, last = int(candles.time[0]), int(candles.time[-1])
             rates = self._feed.funding(instrument, first - SECONDS[candles.timeframe] + 1, last + 1)
-        return Tape(candles, listing, rates)
+        return SettlementBars(candles, listing, rates)
 
     def _finest(self, instrument: Instrument, *, start: int | None, limit: int | None) -> Candles:
         missing: NotFound | None = None

@@ -412,17 +412,17 @@ def write_position(connection: sa.Connection, position: PositionRecord) -> None:
     )
 
 
-Waiting = tuple[AccountRecord, Instrument, int]
+DueSettlement = tuple[AccountRecord, Instrument, int]
 """Account, instrument and close of the last bar met (unix seconds) of an open order or position."""
 
 
-def waiting(connection: sa.Connection, accounts: Iterable[AccountRecord]) -> list[Waiting]:
+def waiting(connection: sa.Connection, accounts: Iterable[AccountRecord]) -> list[DueSettlement]:
     """Account, instrument and close of the last bar met, for all open orders and positions.
 
     Sorted by account, so that all processes take locks in the same order.
     """
     by_id = {account.id: account for account in accounts}
-    found: list[Waiting] = []
+    found: list[DueSettlement] = []
     for _, account in sorted(by_id.items()):
         since: dict[Instrument, int] = {}
         for row in connection.execute(_OPEN_SINCE, {"of_account": account.id}):

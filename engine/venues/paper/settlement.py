@@ -36,13 +36,13 @@ from engine.feeds.market import FundingRates
 from engine.frame import Floats
 from engine.store.database import Store
 from engine.trading_rules import VOLUME_SHARE, ZERO, Steps, down, exact, from_float, trailing_price
-from engine.venues.paper.ledger import Fill, closable_part, liquidation_price
-from engine.venues.paper.prices import Prices, Tape, taken
+from engine.venues.paper.postings import PaperFill, closable_part, liquidation_price
+from engine.venues.paper.prices import Prices, SettlementBars, taken
 from engine.venues.paper.records import (
     AccountRecord,
+    DueSettlement,
     OrderRecord,
     PositionRecord,
-    Waiting,
     lock_account,
     waiting,
 )
@@ -54,19 +54,19 @@ BARS_AT_ONCE: Final = 2_000
 Indices = NDArray[np.intp]
 
 
-def pieces(tape: Tape) -> Iterator[range]:
-    """The bars of a tape, in runs that fit one transaction. At least one run, for a market that only has to resolve."""
-    count = 0 if tape.candles is None else len(tape.candles)
+def pieces(history: SettlementBars) -> Iterator[range]:
+    """The bars of a history in runs that fit one transaction. At least one run, for a market that only resolves."""
+    count = 0 if history.candles is None else len(history.candles)
     for first in range(0, max(count, 1), BARS_AT_ONCE):
         yield range(first, min(first + BARS_AT_ONCE, count))
 
 
-def settle(trading: TradingAccount, instrument: Instrument, tape: Tape, bars: range) -> None:
-    """Let the orders and the position in `instrument` meet `bars` of the tape; at its end the market may resolve."""
-    candles = tape.candles
+def settle(trading: TradingAccount, instrument: Instrument, history: SettlementBars, bars: range) -> None:
+    """Let the orders and the position in `instrument` meet `bars` of the history; at its end the market may resolve."""
+    candles = history.candles
     if candles is not None and bars:
-        _Walk(trading, instrument, candles, tape, bars).run()
-    payout = tape.listing.payout
+        _Walk(trading, instrument, candles, history, bars).run()
+    payout = history.listing.payout
     if payout is not None and (candles is None or bars.stop >= len(candles)):
         trading.resolve(instrument, payout)
 
@@ -75,17 +75,17 @@ class _Walk:
     """One instrument's bars, of which only those with an event are visited."""
 
     def __init__(
-        self, trading: TradingAccount, instrument: Instrument, candles: Candles, tape: Tape, bars: range
+        self, trading: TradingAccount, instrument: Instrument, candles: Candles, history: SettlementBars, bars: range
     ) -> None:
         self._trading = trading
         self._instrument = instrument
         self._bars = candles.bars
         self._opens = candles.time
         self._seconds = SECONDS[candles.timeframe]
-        self._steps: Steps = tape.steps
-        self._terms = tape.terms
+        self._steps: Steps = history.steps
+        self._terms = history.terms
         self._range = bars
-        self._rates = _due(candles, tape.funding)
+        self._rates = _due(candles, history.funding)
         self._touched: dict[int, Indices] = {}
         self._resting: list[OrderRecord] = []
 
@@ -182,16 +182,18 @@ class _Walk:
             capacity = min(capacity, closable_part(self._trading.position(self._instrument), order.direction))
         return min(order.unfilled, capacity)
 
-    def _fill_of(self, order: OrderRecord, bar: int, amount: Decimal, price: Decimal) -> Fill:
+    def _fill_of(self, order: OrderRecord, bar: int, amount: Decimal, price: Decimal) -> PaperFill:
         """The fill of a resting limit order."""
-        return Fill(amount, price, self._terms.maker, min(price, order.limit), self._close_time(bar), self._steps.tick)
+        return PaperFill(
+            amount, price, self._terms.maker, min(price, order.limit), self._close_time(bar), self._steps.tick
+        )
 
     def _stop(self, order: OrderRecord, bar: int, reference: Decimal) -> None:
         """Fill a stop completely, as a market order."""
         price = taken(reference, order.direction, self._steps, self._instrument)
         fee = self._terms.taker
         self._trading.fill_or_end(
-            order, Fill(order.unfilled, price, fee, price, self._close_time(bar), self._steps.tick)
+            order, PaperFill(order.unfilled, price, fee, price, self._close_time(bar), self._steps.tick)
         )
 
     def _exit_at_once(self, entry: OrderRecord, bar: int) -> None:
@@ -346,16 +348,16 @@ _SHORTEST_BAR: Final = min(SECONDS.values())
 
 
 @dataclass(frozen=True, slots=True)
-class _Due:
+class _UnmetBars:
     """Bars of an instrument that an account has not met."""
 
     account: AccountRecord
     instrument: Instrument
-    tape: Tape
+    history: SettlementBars
 
-    def parts(self) -> Iterator[tuple[_Due, range]]:
+    def parts(self) -> Iterator[tuple[_UnmetBars, range]]:
         """A copy for each run of bars that fits one transaction."""
-        return ((self, bars) for bars in pieces(self.tape))
+        return ((self, bars) for bars in pieces(self.history))
 
 
 class Upkeep:
@@ -376,7 +378,7 @@ class Upkeep:
         """
         return self.meet(self._store.read_now(lambda connection: waiting(connection, accounts)))
 
-    def meet(self, waits: Sequence[Waiting]) -> bool:
+    def meet(self, waits: Sequence[DueSettlement]) -> bool:
         """The same for the result of `waiting`."""
         now = self._clock.now()
         found = (self._due(account, instrument, since, now) for account, instrument, since in waits)
@@ -385,20 +387,24 @@ class Upkeep:
             self._store.write_now(lambda connection, step=step: _settle_all(connection, now, step))
         return bool(due)
 
-    def _due(self, account: AccountRecord, instrument: Instrument, since: int, now: float) -> _Due | None:
+    def _due(self, account: AccountRecord, instrument: Instrument, since: int, now: float) -> _UnmetBars | None:
         if math.floor(now) - since < _SHORTEST_BAR:
             return None
         try:
-            tape = self._prices.tape(instrument, since)
+            history = self._prices.history(instrument, since)
         except NotFound:
             return None
-        return None if tape.candles is None and tape.listing.payout is None else _Due(account, instrument, tape)
+        return (
+            None
+            if history.candles is None and history.listing.payout is None
+            else _UnmetBars(account, instrument, history)
+        )
 
 
-def _settle_all(connection: sa.Connection, now: float, step: Iterable[tuple[_Due, range] | None]) -> None:
+def _settle_all(connection: sa.Connection, now: float, step: Iterable[tuple[_UnmetBars, range] | None]) -> None:
     with exact():
         for part in step:
             if part is not None:
                 due, bars = part
                 lock_account(connection, due.account)
-                settle(TradingAccount(connection, due.account, now), due.instrument, due.tape, bars)
+                settle(TradingAccount(connection, due.account, now), due.instrument, due.history, bars)

@@ -16,11 +16,11 @@ from api.symbols import Instrument
 from engine.store.accounts import orders_table
 from engine.store.database import new_id
 from engine.trading_rules import ZERO, Exits, nearest, text, trailing_price
-from engine.venues.paper.ledger import (
+from engine.venues.paper.postings import (
     Books,
-    Fill,
     InsufficientFunds,
     Line,
+    PaperFill,
     closable_part,
     liquidate,
     opening_part,
@@ -88,7 +88,7 @@ class TradingAccount:
         status: OrderStatus = "PART_FILLED" if order.filled else "OPEN"
         return self._update(order, replace(order, status=status, opening=opening, reserved=amount))
 
-    def fill(self, order: OrderRecord, fill: Fill) -> OrderRecord:
+    def fill(self, order: OrderRecord, fill: PaperFill) -> OrderRecord:
         """Fill a part of an order. Its reserve for that part pays, then free funds if that is not enough.
 
         Raises:
@@ -172,7 +172,7 @@ class TradingAccount:
                 return self._update(order, replace(order, opening=order.unfilled, reserved=other.reserved))
         return order
 
-    def _protect(self, entry: OrderRecord, opened: Decimal, fill: Fill) -> None:
+    def _protect(self, entry: OrderRecord, opened: Decimal, fill: PaperFill) -> None:
         """Extend the exits of an entry to the part that has just opened or grown a position."""
         resting = self.exits_of(entry)
         if opened == 0 or entry.exits is None:
@@ -295,7 +295,7 @@ class TradingAccount:
             self.books.move("release", asset, order.reserved, "held", "free", order.order_id)
         return self._update(order, replace(order, status=status, opening=ZERO, reserved=ZERO, message=message))
 
-    def fill_or_end(self, order: OrderRecord, fill: Fill) -> OrderRecord:
+    def fill_or_end(self, order: OrderRecord, fill: PaperFill) -> OrderRecord:
         """Fill a resting order. End it if the position it was to close is gone and there are no funds to open one."""
         try:
             return self.fill(order, fill)

@@ -18,10 +18,10 @@ from api.orders import Order, PlacedOrder
 from api.symbols import BITCOIN_IN_DOLLARS, BITCOIN_IN_WON, Instrument
 from api.times import iso8601
 from engine.trading_rules import CENT, ZERO, Exits, down, exact, nearest, plain
-from engine.venues.paper.ledger import OwnBook, liquidation_price
+from engine.venues.paper.postings import OwnBook, liquidation_price
 from engine.venues.paper.records import AccountRecord, OrderRecord, PositionRecord
 
-from .prices import Prices, Quote
+from .prices import LatestBar, Prices
 
 _STALE_SECONDS: Final = 2 * 86_400
 
@@ -86,7 +86,7 @@ def _plan(order: OrderRecord) -> dict[str, Any]:
     return {"role": "entry" if exits else None, "reduce_only": order.reduce_only or None, **prices}
 
 
-def placed_view(order: OrderRecord, account: AccountRecord, quote: Quote) -> PlacedOrder:
+def placed_view(order: OrderRecord, account: AccountRecord, quote: LatestBar) -> PlacedOrder:
     """A new order, with the source of its price and the next steps."""
     fields = order_view(order, account).model_dump()
     return PlacedOrder(
@@ -97,7 +97,7 @@ def placed_view(order: OrderRecord, account: AccountRecord, quote: Quote) -> Pla
     )
 
 
-def position_view(position: PositionRecord, quote: Quote | None) -> Position:
+def position_view(position: PositionRecord, quote: LatestBar | None) -> Position:
     """A position valued at the latest close; without one, its profit counts as 0 and it has no mark price."""
     instrument = position.instrument
     perpetual = instrument.market_type == "perpetual"
@@ -131,7 +131,7 @@ def _next_step(order: OrderRecord, account: AccountRecord) -> str:
     return "Paper order, not filled and not resting; place it again with a price that the market reaches."
 
 
-def _staleness(order: OrderRecord, quote: Quote) -> str:
+def _staleness(order: OrderRecord, quote: LatestBar) -> str:
     """A warning for imported candles that ended long ago, since the order trades against the last of them."""
     if order.created_at / 1000 - quote.at < _STALE_SECONDS:
         return ""
@@ -189,7 +189,7 @@ def equity(holdings: Holdings, prices: Prices) -> Decimal | None:
     return None if dollars is None or not rate else down(dollars / rate)
 
 
-def quote_or_none(prices: Prices, instrument: Instrument) -> Quote | None:
+def quote_or_none(prices: Prices, instrument: Instrument) -> LatestBar | None:
     """The latest price, if the feed has one now."""
     try:
         return prices.quote(instrument)
@@ -202,7 +202,7 @@ def _balance(holdings: Holdings, asset: str) -> Balance:
     return Balance(asset=asset, free=plain(free), used=plain(used), total=plain(free + used))
 
 
-def _equity(holdings: Holdings, quotes: Mapping[Instrument, Quote | None], prices: Prices) -> Decimal | None:
+def _equity(holdings: Holdings, quotes: Mapping[Instrument, LatestBar | None], prices: Prices) -> Decimal | None:
     worth = ZERO
     for asset in holdings.assets:
         dollars = _dollars(asset, holdings.account, prices)

@@ -29,7 +29,7 @@ from engine.executor import Executor, Inline, WorkerLost, open_executor
 from engine.executor.local import LocalExecutor, remove_abandoned
 from engine.frame import Bars, Frame, packed
 from engine.jobs.run import BacktestTask, run_task
-from engine.jobs.spec import Outcome, Spec
+from engine.jobs.spec import ResultColumns, Spec
 from engine.research.report import monte_carlo
 from engine.simulation.settings import SimulationSettings
 from engine.trading_rules import OrderRules
@@ -230,7 +230,7 @@ def cluster(tmp_path: Path) -> Generator[Cluster]:
     found.stop()
 
 
-def backtests(executor: Executor, after: Callable[[int], None] = lambda _: None) -> dict[int, Outcome]:
+def backtests(executor: Executor, after: Callable[[int], None] = lambda _: None) -> dict[int, ResultColumns]:
     """Twelve single backtests of one script on a random walk; `after` receives the number of finished ones."""
     steps = np.random.default_rng(8).normal(0.0, 0.01, 3_000)
     close = 100.0 * np.exp(np.cumsum(steps))
@@ -243,7 +243,7 @@ def backtests(executor: Executor, after: Callable[[int], None] = lambda _: None)
         executor.share(name, array)
     settings = SimulationSettings(order_rules={BTC: OrderRules(0.0, 0.0)})
     tasks = [BacktestTask(spec(time_axis, n), layout, 100, settings) for n in range(6, 18)]
-    found: dict[int, Outcome] = {}
+    found: dict[int, ResultColumns] = {}
     for index, outcome in executor.map(run_task, tasks):
         found[index] = outcome
         after(len(found))

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from api.errors import HeyTradersError, InvalidInput
-from engine.feeds.importing import ImportOptions, Outcome, import_all
+from engine.feeds.importing import ImportOptions, TableImport, import_all
 from engine.store.candles import all_series, delete_series, read_block
 from engine.store.database import Store, default_url
 from tests.engine.feeds.file_formats import (
@@ -54,7 +54,7 @@ def store(shared_store: Store) -> Iterator[Store]:
 
 def _import(
     store: Store, folder: Path, content: str | bytes, name: str = "c.dat", **given: object
-) -> tuple[Outcome, ...]:
+) -> tuple[TableImport, ...]:
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     options = ImportOptions(**({"instrument": BTC} | given))  # pyright: ignore[reportArgumentType] - the test's own words
@@ -66,7 +66,7 @@ def _stored(store: Store) -> list[list[float]]:
     return store.read_now(lambda c: read_block(c, series[0].id)).T.tolist() if series else []
 
 
-def _refusal(outcomes: tuple[Outcome, ...]) -> HeyTradersError:
+def _refusal(outcomes: tuple[TableImport, ...]) -> HeyTradersError:
     (outcome,) = outcomes
     assert isinstance(outcome.result, HeyTradersError), outcome
     return outcome.result

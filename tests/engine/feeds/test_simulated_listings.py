@@ -9,7 +9,7 @@ from api.errors import NotFound
 from api.exchanges import EXCHANGES
 from api.symbols import Instrument
 from api.times import AcceleratedClock
-from engine.feeds.feed import Listing
+from engine.feeds.feed import InstrumentListing
 from engine.feeds.simulated import SimulatedFeed
 
 NOW = 1_772_368_245  # 2026-03-01T12:30:45Z
@@ -17,7 +17,7 @@ FEED = SimulatedFeed(AcceleratedClock(NOW), seed=7)
 DAY = 86_400
 
 
-def _tokens() -> list[Listing]:
+def _tokens() -> list[InstrumentListing]:
     return list(FEED.listings("polymarket"))
 
 

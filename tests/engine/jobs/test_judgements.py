@@ -19,20 +19,20 @@ from engine.frame import Bars, Floats, Frame
 from engine.program import Emission, Entry, Exit, Size, StaticProgram
 from engine.results.analysis import analyse
 from engine.results.benchmark import buy_and_hold
-from engine.results.findings import Facts, judge
+from engine.results.findings import ResultFacts, judge
 from engine.results.robustness import robustness
 from engine.simulation.kernel import simulate
 from engine.simulation.schedule import delayed
 from engine.simulation.settings import SimulationSettings
 from engine.store import metadata
-from engine.store.backtests import Search, results_table, sweeps_table, tried
+from engine.store.backtests import SearchRuns, results_table, sweeps_table, tried
 
 from .conftest import EXAMPLE, Finish, Send
 
 BTC = resolve("BINANCE:BTC/USDT")
 ETH = resolve("BINANCE:ETH/USDT")
 
-SOUND = Facts(
+SOUND = ResultFacts(
     days=365,
     bars=8_760,
     num_trades=100,
@@ -215,7 +215,7 @@ def _search(rows: Sequence[dict[str, Any]], experiment: str | None = None) -> di
         with engine.begin() as connection:
             metadata.create_all(connection, tables=[results_table, sweeps_table])
             connection.execute(sa.insert(results_table), list(rows))
-            return tried(connection, Search("a", "m", 0, 365 * 86_400, 3_600, experiment))
+            return tried(connection, SearchRuns("a", "m", 0, 365 * 86_400, 3_600, experiment))
     finally:
         engine.dispose()
 

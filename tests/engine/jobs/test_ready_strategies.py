@@ -21,9 +21,9 @@ from api.strategies import (
     GridParameters,
     GridType,
     HedgeRatio,
-    Interval,
     PairParameters,
     ResetCondition,
+    ScheduleInterval,
     Smoothing,
     Spacing,
 )
@@ -32,7 +32,7 @@ from engine.jobs.preparation import write_script
 from engine.language.compile import ScriptReport, check_script, compile_script
 from engine.language.script import ScriptContext
 from engine.program import Rebalance
-from engine.strategies import Written
+from engine.strategies import WrittenStrategy
 from tests.engine.language.dsl_markets import frame_of
 
 from .conftest import Body, Finish, Send
@@ -57,7 +57,7 @@ def request(strategy_type: str, universe: list[str], timeframe: str = "1h", **fi
     )
 
 
-def written(asked: ExecuteRequest) -> Written:
+def written(asked: ExecuteRequest) -> WrittenStrategy:
     return write_script(asked, [resolve(ticker) for ticker in asked.universe])
 
 
@@ -85,7 +85,7 @@ quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
     universe=MARKETS,
     timeframe=TIMEFRAMES,
     parameters=st.fixed_dictionaries(
-        {"fixed_amount": st.floats(0.01, 1e6), "interval": st.sampled_from(get_args(Interval))},
+        {"fixed_amount": st.floats(0.01, 1e6), "interval": st.sampled_from(get_args(ScheduleInterval))},
         optional={
             "interval_day": st.integers(0, 6),
             "condition_script": CONDITIONS,

@@ -16,11 +16,11 @@ from api.symbols import Instrument
 from api.times import SECONDS, Timeframe
 from engine.frame import Bars, Floats, Frame
 from engine.language.calls import Checker
-from engine.language.evaluation import Evaluator, Series
+from engine.language.evaluation import Evaluator, NodeSeries
 from engine.language.graph import Graph, Node
 from engine.language.operators import OPERATORS
 from engine.language.parse import parse
-from engine.language.values import Outputs, World
+from engine.language.values import CheckingContext, Outputs
 
 BTC: Final = Instrument("binance", "BTC", "USDT")
 ETH: Final = Instrument("binance", "ETH", "USDT")
@@ -88,7 +88,7 @@ def recorded(path: Path) -> Frame:
 def nodes_of(source: str, universe: tuple[Instrument, ...], timeframe: Timeframe = "1h") -> tuple[Node, ...]:
     """Every output of an expression, as a script over `universe` reads it."""
     parsed = parse(source, "expression")
-    checker = Checker(parsed, Graph(timeframe), World(script=True, universe=universe, exchange="binance"))
+    checker = Checker(parsed, Graph(timeframe), CheckingContext(script=True, universe=universe, exchange="binance"))
     statement = parsed.statements[0]
     assert isinstance(statement, ast.Expr)
     value = checker.value(statement.value)
@@ -102,7 +102,7 @@ def reach_of(source: str) -> int:
     return max(node.lookback + node.settling for node in nodes_of(source, (BTC, ETH)))
 
 
-def outputs_of(source: str, frame: Frame, timeframe: Timeframe = "1h") -> list[Series]:
+def outputs_of(source: str, frame: Frame, timeframe: Timeframe = "1h") -> list[NodeSeries]:
     """Every output of an expression for the first instrument, as a script over all instruments would see it."""
     universe = tuple(frame.bars)
     evaluator = Evaluator(frame, universe)

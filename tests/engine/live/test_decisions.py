@@ -9,16 +9,16 @@ import pytest
 from api.times import SECONDS, AcceleratedClock
 from engine.engine import Engine
 from engine.feeds.market import open_feed
-from engine.live.decisions import Decision, decide
+from engine.live.decisions import LiveDecision, decide
 from engine.live.deployment import Deployment, catalogue
 
 BARS = 240
 
 
-def streamed(engine: Engine, deployment: Deployment, start: int, step: int) -> tuple[dict[str, Decision], int]:
+def streamed(engine: Engine, deployment: Deployment, start: int, step: int) -> tuple[dict[str, LiveDecision], int]:
     """Decisions of a strategy that looks every `step` bars, and the close of the last bar it saw."""
     seconds = SECONDS[deployment.timeframe]
-    found: dict[str, Decision] = {}
+    found: dict[str, LiveDecision] = {}
     cursor = start
     for bar in range(step, BARS + 1, step):
         feed = open_feed(engine.store, AcceleratedClock(start + bar * seconds + 1.0), engine.settings.seed)

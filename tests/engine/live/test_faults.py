@@ -25,7 +25,7 @@ from engine.live.decisions import decide
 from engine.live.deployment import Deployment
 from engine.live.lease import Lease
 from engine.store.live import subscriptions_table
-from engine.venues.paper.ledger import verify
+from engine.venues.paper.postings import verify
 from engine.venues.paper.records import read_accounts
 from tests.engine.conftest import NOON, Call
 from tests.engine.live.conftest import Receiver

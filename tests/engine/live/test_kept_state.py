@@ -15,7 +15,7 @@ from engine.engine import Engine
 from engine.feeds.market import load_frame, open_feed
 from engine.jobs.run import order_rules
 from engine.language import ScriptContext, compile_script
-from engine.live.decisions import Decision, decide
+from engine.live.decisions import LiveDecision, decide
 from engine.live.deployment import Deployment
 from engine.simulation.kernel import simulate
 from engine.simulation.settings import SimulationSettings
@@ -78,9 +78,11 @@ def deployment(
     )
 
 
-def streamed(engine: Engine, deployed: Deployment, start: int, bars: int, looks: Iterator[int]) -> dict[str, Decision]:
+def streamed(
+    engine: Engine, deployed: Deployment, start: int, bars: int, looks: Iterator[int]
+) -> dict[str, LiveDecision]:
     """Decisions made bar by bar, with gaps; each look gets only what the previous look stored."""
-    found: dict[str, Decision] = {}
+    found: dict[str, LiveDecision] = {}
     seconds = SECONDS[deployed.timeframe]
     cursor, kept, bar = start, None, 0
     while bar < bars:
@@ -123,7 +125,7 @@ def backtested(
     ]
 
 
-def told(decision: Decision) -> tuple[int, str, int, str]:
+def told(decision: LiveDecision) -> tuple[int, str, int, str]:
     opened, rest = decision.key.split(":", 1)
     ticker, direction, reason, _ = rest.rsplit(":", 3)
     return int(opened), ticker, int(direction), reason

@@ -20,9 +20,9 @@ from engine.frame import Bars, Frame
 from engine.jobs.spec import Spec
 from engine.language.script import ScriptContext
 from engine.research.plan import Periods, SweepSpec
-from engine.research.statistics import Resampled, bootstrap_rows
+from engine.research.statistics import BootstrapIntervals, bootstrap_rows
 from engine.research.sweep import Ran, judge, run_variants
-from engine.research.variants import METRICS, Terms
+from engine.research.variants import METRICS, SweepTerms
 from engine.results.metrics import measure_curve
 from engine.simulation.settings import SimulationSettings
 
@@ -143,7 +143,7 @@ def test_sweeps_of_a_real_script_over_random_walks_recommend_none(
         frame, periods = Frame("4h", time, {BTC: bars}), Periods.of(time, 14_400)
         context = ScriptContext((BTC,), "4h")
         settings = SimulationSettings(fee=0.0, slippage=0.0)
-        terms = Terms(f"walk {seed}", RSI, context, ("n", "edge"), (BTC,), ("simulated",), 0, settings)
+        terms = SweepTerms(f"walk {seed}", RSI, context, ("n", "edge"), (BTC,), ("simulated",), 0, settings)
         variants = np.array(list(product(lengths, edges)))
         ran = run_variants(Inline(), terms, variants, frame, periods, lambda _: None)
         none += judge(spec, ran, time[periods.edges] + 14_400, periods, 60)["recommended"] is None
@@ -159,7 +159,7 @@ def test_bootstrap_intervals_cover_the_truth_19_times_in_20(record_property: Cal
     mean, size, tries, covered = 0.001, 365, 2_000, 0
     truth = 100.0 * ((1.0 + mean) ** size - 1.0)
     for _ in range(tries):
-        found = Resampled.of(bootstrap_rows(rng.normal(mean, 0.01, size), 365.0, rng, 500)).return_pct
+        found = BootstrapIntervals.of(bootstrap_rows(rng.normal(mean, 0.01, size), 365.0, rng, 500)).return_pct
         covered += found.low <= truth <= found.high
     record_property("covered", covered / tries)
 

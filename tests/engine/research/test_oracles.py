@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine.research.statistics import Resampled, block_length, bootstrap_rows, overfitting, sharpe_ratios
+from engine.research.statistics import BootstrapIntervals, block_length, bootstrap_rows, overfitting, sharpe_ratios
 from engine.results.metrics import measure_curve
 from engine.results.robustness import (
     deflated_sharpe,
@@ -50,7 +50,7 @@ def test_bootstrap_intervals_are_those_of_arch(share: float) -> None:
     """Both draw 4,000 histories with other random numbers; the ends of the intervals differ by a few percent."""
     arch: Any = pytest.importorskip("arch.bootstrap")
     returns = dependent(3, 400, share)
-    ours = Resampled.of(bootstrap_rows(returns, 365.0, np.random.default_rng(1), 4_000))
+    ours = BootstrapIntervals.of(bootstrap_rows(returns, 365.0, np.random.default_rng(1), 4_000))
     bootstrap = arch.StationaryBootstrap(max(1, round(block_length(returns))), returns, seed=2)
 
     def figures(drawn: Floats) -> Floats:

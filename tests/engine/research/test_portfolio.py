@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from api.symbols import Instrument
 from engine.frame import Bars, Frame
 from engine.program import Emission, Entry, Exit, Size
-from engine.research.portfolio import Book, boundaries, own_curve, together, trade_books
+from engine.research.portfolio import PortfolioBars, boundaries, own_curve, together, trade_books
 from engine.simulation.kernel import simulate
 from engine.simulation.settings import SimulationSettings
 
@@ -37,12 +37,14 @@ def at(bars: list[int], size: int) -> NDArray[np.bool_]:
     return found
 
 
-def book(instrument: Instrument, prices: list[float], entries: list[int], exits: list[int], cash: float) -> Book:
+def book(
+    instrument: Instrument, prices: list[float], entries: list[int], exits: list[int], cash: float
+) -> PortfolioBars:
     """Buys with all its money on the bar after each of `entries`, and sells on the bar after each of `exits`."""
     frame = Frame("1d", MONDAY + DAY * np.arange(len(prices)), {instrument: bars_of(prices)})
     enter = Emission(at(entries, len(prices)), (Entry(instrument, 1, Size("weight", 1.0)),))
     leave = Emission(at(exits, len(prices)), (Exit(instrument),))
-    return Book(frame, (enter, leave), without_costs(cash), cash / 1_000.0)
+    return PortfolioBars(frame, (enter, leave), without_costs(cash), cash / 1_000.0)
 
 
 def test_two_books_by_hand() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.research.statistics import (
-    Resampled,
-    Windows,
+    BootstrapIntervals,
+    WalkForwardWindows,
     bootstrap_rows,
     luck_of,
     overfitting,
@@ -104,7 +104,7 @@ def test_edges_in_the_gap_in_the_test_or_after_it_gain_nothing(
     seed: int, train: int, test: int, gap: int, anchored: bool
 ) -> None:
     table = noise(seed, 12, 160)
-    windows = Windows(train, test, gap, anchored)
+    windows = WalkForwardWindows(train, test, gap, anchored)
     plain = walk_forward(table, windows, "sharpe_ratio")
     for number, fold in enumerate(plain.folds):
         seen = table.copy()
@@ -115,7 +115,7 @@ def test_edges_in_the_gap_in_the_test_or_after_it_gain_nothing(
 
 def test_out_of_sample_returns_are_those_of_the_chosen_row_stitched_in_order() -> None:
     table = noise(8, 6, 100)
-    walked = walk_forward(table, Windows(40, 20, 3), "total_return_pct")
+    walked = walk_forward(table, WalkForwardWindows(40, 20, 3), "total_return_pct")
     expected = [table[fold.chosen, fold.test_start : fold.test_end] for fold in walked.folds]
 
     assert [fold.test_start for fold in walked.folds] == [40, 60, 80]
@@ -135,7 +135,7 @@ def test_bootstrap_intervals_cover_the_truth_as_often_as_they_say() -> None:
     truth = 100.0 * ((1.0 + mean) ** size - 1.0)
     for _ in range(tries):
         sample = rng.normal(mean, 0.01, size)
-        found = Resampled.of(bootstrap_rows(sample, DAYS, rng, 300)).return_pct
+        found = BootstrapIntervals.of(bootstrap_rows(sample, DAYS, rng, 300)).return_pct
         covered += found.low <= truth <= found.high
 
     assert covered / tries == pytest.approx(0.95, abs=0.035)

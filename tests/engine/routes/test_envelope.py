@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from api.errors import CODES, HTTP_STATUS, Denied, InvalidInput
 from api.meta import META_HEALTH, HealthRequest, HealthResponse
-from engine.access import Caller
+from engine.access import ApiCaller
 from engine.engine import Engine
 from engine.routes.binding import Handler, http_routes, parse_body, route
 from tests.engine.conftest import Call
@@ -137,15 +137,15 @@ async def test_a_misspelt_parameter_comes_with_the_right_name(call: Call) -> Non
     assert "Did you mean limit?" in answer.json()["error"]["suggestion"]
 
 
-async def _break(_engine: Engine, _caller: Caller, _request: HealthRequest) -> HealthResponse:
+async def _break(_engine: Engine, _caller: ApiCaller, _request: HealthRequest) -> HealthResponse:
     raise RuntimeError("the password is hunter2")
 
 
-async def _deny(_engine: Engine, _caller: Caller, _request: HealthRequest) -> HealthResponse:
+async def _deny(_engine: Engine, _caller: ApiCaller, _request: HealthRequest) -> HealthResponse:
     raise Denied("a code that the API does not have")
 
 
-async def _answer_nan(_engine: Engine, _caller: Caller, _request: HealthRequest) -> HealthResponse:
+async def _answer_nan(_engine: Engine, _caller: ApiCaller, _request: HealthRequest) -> HealthResponse:
     return HealthResponse.model_validate({"status": "ok", "load": float("nan")})
 
 

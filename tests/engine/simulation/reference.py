@@ -12,7 +12,7 @@ from typing import Any
 
 from api.symbols import Instrument
 from engine.frame import Frame
-from engine.program import Entry, Exit, Grid, Intent, MoveStop, Rebalance, Size, StaticProgram
+from engine.program import Entry, Exit, Grid, MoveStop, Rebalance, SignalIntent, Size, StaticProgram
 from engine.simulation.settings import SimulationSettings
 from tests.engine.simulation.reference_orders import Held, Order, Row, Rung, read
 
@@ -520,5 +520,5 @@ class Reference:
             self.forget(order.k, Grid)
         self.waiting.append(order)
 
-    def forget(self, k: int, kind: type[Intent]) -> None:
+    def forget(self, k: int, kind: type[SignalIntent]) -> None:
         self.waiting = [w for w in self.waiting if not (w.k == k and isinstance(w.intent, kind))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from engine.program import Entry, Exit, Grid, Intent, MoveStop, Rebalance, Value
+from engine.program import Entry, Exit, Grid, MoveStop, ParameterValue, Rebalance, SignalIntent
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Row:
 class Order:
     """An intent with the numbers of the bar that decided it."""
 
-    intent: Intent
+    intent: SignalIntent
     k: int
     size: float = math.nan
     limit: float | None = None
@@ -71,7 +71,7 @@ class Rung:
     tag: str | None
 
 
-def read(intent: Intent, k: int, t: int) -> Order | None:
+def read(intent: SignalIntent, k: int, t: int) -> Order | None:
     """The intent with its numbers of bar `t`; None where one of them is not usable."""
     order = Order(intent, k)
     numbers: list[float | None] = []
@@ -106,9 +106,9 @@ def rungs(lower: float, upper: float, grid: Grid) -> list[float]:
     return [lower + (upper - lower) * i / n for i in range(n + 1)]
 
 
-def number(value: Value, t: int) -> float:
+def number(value: ParameterValue, t: int) -> float:
     return float(value) if isinstance(value, int | float) else float(value[t])
 
 
-def maybe(value: Value | None, t: int) -> float | None:
+def maybe(value: ParameterValue | None, t: int) -> float | None:
     return None if value is None else number(value, t)

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 
 from engine.frame import Bools
-from engine.program import AccountState, Emission, Entry, Exit, Intent, Size, StaticProgram
+from engine.program import AccountState, Emission, Entry, Exit, SignalIntent, Size, StaticProgram
 from engine.simulation.kernel import simulate
 from engine.simulation.settings import SimulationSettings
 from tests.engine.simulation.worlds import PERPETUAL, BarByBar, World, framed, walk, worlds
@@ -23,7 +23,7 @@ class Watching(BarByBar):
         super().__init__(program)
         self.seen: dict[int, AccountState] = {}
 
-    def decide(self, bar: int, account: AccountState) -> Sequence[Intent]:
+    def decide(self, bar: int, account: AccountState) -> Sequence[SignalIntent]:
         self.seen[bar] = account
         return super().decide(bar, account)
 

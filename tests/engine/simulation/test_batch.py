@@ -14,10 +14,10 @@ from api.symbols import Instrument, resolve
 from engine.executor import Inline
 from engine.frame import Frame
 from engine.language import ScriptContext, compile_script
-from engine.program import Emission, Entry, Exit, Intent, Program, Side, Size, SizeKind
+from engine.program import DirectionSign, Emission, Entry, Exit, Program, SignalIntent, Size, SizeKind
 from engine.research.plan import Periods
 from engine.research.sweep import run_variants
-from engine.research.variants import METRICS, Terms, measured, period_returns
+from engine.research.variants import METRICS, SweepTerms, measured, period_returns
 from engine.simulation.kernel import simulate, simulate_signals
 from engine.simulation.settings import SimulationSettings
 from engine.trading_rules import OrderRules
@@ -31,7 +31,9 @@ SIZES: tuple[tuple[SizeKind, float], ...] = (
 )  # fmt: skip
 
 
-def program(instrument: Instrument, rng: np.random.Generator, size: tuple[SizeKind, float], side: Side) -> Program:
+def program(
+    instrument: Instrument, rng: np.random.Generator, size: tuple[SizeKind, float], side: DirectionSign
+) -> Program:
     """An entry and one or two exits, on different bars and on the same ones."""
     often = rng.uniform(0.01, 0.5, 3)
     emissions = [Emission(rng.random(BARS) < often[0], (Entry(instrument, side, Size(*size), tag="in"),))]
@@ -110,7 +112,7 @@ WITH = Entry(SPOT, 1, Size("weight", 0.5))
         (WITH, WITH, Exit(SPOT)),
     ],
 )
-def test_what_more_than_signals_can_close_is_left_to_a_simulation_of_its_own(intents: tuple[Intent, ...]) -> None:
+def test_what_more_than_signals_can_close_is_left_to_a_simulation_of_its_own(intents: tuple[SignalIntent, ...]) -> None:
     rng = np.random.default_rng(4)
     frame = framed({SPOT: walk(rng, BARS, 0.01)})
     decided = tuple(Emission(rng.random(BARS) < 0.2, (intent,)) for intent in intents)
@@ -141,7 +143,7 @@ def test_a_sweep_measures_each_variant_as_a_backtest_of_it_alone(
     values[values[:, 1] == 0.0, 1] = 5.0
     context, how = ScriptContext((SPOT,), "1h"), SimulationSettings(order_rules={SPOT: OrderRules(0.001, 5.0)})
     names, periods = ("n", "level"), Periods.of(frame.time, frame.seconds)
-    sweep = Terms(f"as alone{stop}{memory}{together}", script, context, names, (SPOT,), ("simulated",), 0, how)
+    sweep = SweepTerms(f"as alone{stop}{memory}{together}", script, context, names, (SPOT,), ("simulated",), 0, how)
 
     ran = run_variants(Inline(), sweep, values, frame, periods, lambda _: None)
 

@@ -14,10 +14,10 @@ from api.symbols import Instrument, resolve
 from engine.executor import Inline
 from engine.frame import Bars, Frame
 from engine.language import ScriptContext, compile_script
-from engine.program import Emission, Entry, Exit, Intent, Program, Rebalance, Size, SizeKind
+from engine.program import Emission, Entry, Exit, Program, Rebalance, SignalIntent, Size, SizeKind
 from engine.research.plan import Periods
 from engine.research.sweep import run_variants
-from engine.research.variants import Terms, measured, period_returns
+from engine.research.variants import SweepTerms, measured, period_returns
 from engine.simulation import kernel
 from engine.simulation.kernel import simulate, simulate_accounts
 from engine.simulation.settings import SimulationSettings
@@ -118,7 +118,7 @@ ENTRY = Entry(TICKERS[0], 1, Size("weight", 0.5))
         (Rebalance(TICKERS[0], 0.5),),
     ],
 )
-def test_what_does_not_fit_is_left_to_a_simulation_of_its_own(intents: tuple[Intent, ...]) -> None:
+def test_what_does_not_fit_is_left_to_a_simulation_of_its_own(intents: tuple[SignalIntent, ...]) -> None:
     rng = np.random.default_rng(4)
     frame = framed({ticker: walk(rng, BARS, 0.01) for ticker in TICKERS})
     decided = tuple(Emission(rng.random(BARS) < 0.2, (intent,)) for intent in intents)
@@ -142,7 +142,7 @@ def test_a_sweep_over_a_universe_has_the_same_figures_in_blocks_of_any_size(monk
     values: NDArray[np.float64] = np.array([(n, x) for n in (2, 3, 7, 9, 14) for x in (5.0, 20.0, 40.0, 50.0, 55.0)])
     context, how = ScriptContext(TICKERS, "1h"), SimulationSettings(order_rules={TICKERS[0]: OrderRules(0.001, 5.0)})
     names, periods = ("n", "level"), Periods.of(frame.time, frame.seconds)
-    sweep = Terms("universe", SCRIPT, context, names, TICKERS, ("simulated",) * 3, 0, how)
+    sweep = SweepTerms("universe", SCRIPT, context, names, TICKERS, ("simulated",) * 3, 0, how)
 
     together = run_variants(Inline(), sweep, values, frame, periods, lambda _: None)
     monkeypatch.setattr(kernel, "FEW", 1_000_000)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.frame import Bars, Floats, Frame
-from engine.program import Emission, Entry, Exit, Side, Size, StaticProgram
+from engine.program import DirectionSign, Emission, Entry, Exit, Size, StaticProgram
 from engine.results.benchmark import buy_and_hold
 from engine.results.metrics import measure_trades
 from engine.simulation.kernel import simulate
@@ -32,7 +32,7 @@ def hours(opens: list[float]) -> Frame:
     return Frame("1h", START + HOUR * np.arange(len(opens)), {PERPETUAL: bars})
 
 
-def held(frame: Frame, entered: int, left: int, side: Side = 1, share: float = 1.0) -> StaticProgram:
+def held(frame: Frame, entered: int, left: int, side: DirectionSign = 1, share: float = 1.0) -> StaticProgram:
     """Two units from the open of bar `entered` to the open of bar `left`, where `share` of them is closed."""
     buys, sells = np.zeros(len(frame), dtype=np.bool_), np.zeros(len(frame), dtype=np.bool_)
     buys[entered - 1] = True
@@ -51,7 +51,7 @@ def run(frame: Frame, program: StaticProgram, rates: list[tuple[int, float]]) ->
 
 
 @pytest.mark.parametrize(("side", "paid"), [(1, 0.44), (-1, -0.44)], ids=["a long pays", "a short is paid"])
-def test_a_positive_rate_goes_from_longs_to_shorts(side: Side, paid: float) -> None:
+def test_a_positive_rate_goes_from_longs_to_shorts(side: DirectionSign, paid: float) -> None:
     # Two units are held over 02:00, where the bar opens at 110: 2 * 110 * 0.002.
     frame = hours([100.0, 100.0, 110.0, 110.0, 110.0])
     result = run(frame, held(frame, 1, 4, side), [(START + 2 * HOUR, 0.002)])

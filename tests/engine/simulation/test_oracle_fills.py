@@ -23,7 +23,7 @@ import pytest
 import raptorbt
 
 from engine.frame import Bools, Frame
-from engine.program import Emission, Entry, Exit, Side, Size
+from engine.program import DirectionSign, Emission, Entry, Exit, Size
 from engine.simulation.kernel import simulate
 from engine.simulation.result import Simulation
 from engine.simulation.settings import SimulationSettings
@@ -36,7 +36,7 @@ BARS = 4_000
 class Strategy:
     """Random signals with these exits and terms."""
 
-    side: Side = 1
+    side: DirectionSign = 1
     stop: float | None = None
     target: float | None = None
     trail: float | None = None
@@ -156,7 +156,7 @@ def shifted(signal: Bools) -> Bools:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("side", [1, -1])
 @pytest.mark.parametrize("slippage", [0.0, 0.001])
-def test_money_in_entries_and_exits_equals_vectorbts(recorded: Frame, side: Side, slippage: float) -> None:
+def test_money_in_entries_and_exits_equals_vectorbts(recorded: Frame, side: DirectionSign, slippage: float) -> None:
     vectorbt: Any = pytest.importorskip("vectorbt")
     frame = cut(recorded, 1_000, 1_000 + BARS)
     entries, exits = thinned(np.random.default_rng(side + 1), BARS, 0.03)

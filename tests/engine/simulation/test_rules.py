@@ -11,11 +11,11 @@ import pytest
 from api.errors import InvalidInput, NotFound
 from api.symbols import Instrument
 from engine.frame import Bars
-from engine.program import Emission, Entry, Exit, Grid, Intent, Rebalance, Side, Size
+from engine.program import DirectionSign, Emission, Entry, Exit, Grid, Rebalance, SignalIntent, Size
 from engine.simulation.kernel import simulate
 from engine.simulation.result import Simulation
 from engine.simulation.settings import SimulationSettings
-from engine.simulation.trades import Trade
+from engine.simulation.trades import RoundTrip
 from tests.engine.simulation.worlds import HOUR, PERPETUAL, SPOT, TOKEN, framed
 
 FREE = SimulationSettings(initial_cash=1_000.0, fee=0.0, slippage=0.0)
@@ -36,7 +36,7 @@ def bars(candles: Sequence[Candle]) -> Bars:
 
 def run(
     candles: Sequence[Candle],
-    decided: Mapping[int, Sequence[Intent]],
+    decided: Mapping[int, Sequence[SignalIntent]],
     terms: SimulationSettings = FREE,
     instrument: Instrument = SPOT,
     others: Mapping[Instrument, Sequence[Candle]] | None = None,
@@ -52,7 +52,7 @@ def run(
     return simulate(framed(universe), tuple(program), terms, first_bar)
 
 
-def only(result: Simulation) -> Trade:
+def only(result: Simulation) -> RoundTrip:
     (trade,) = result.trades.rows()
     return trade
 
@@ -214,7 +214,7 @@ def test_on_the_bar_of_a_limit_fill_only_later_prices_count() -> None:
 
 @pytest.mark.parametrize("side", [1, -1])
 def test_on_the_bar_of_a_limit_fill_a_trailing_stop_does_not_follow_a_close_that_came_after_the_worst_price(
-    side: Side,
+    side: DirectionSign,
 ) -> None:
     """Filled at 95 on the way to 94, and closed at 99. The price passed five percent below 99 before 99 was seen."""
     mirrored = side < 0
@@ -492,7 +492,7 @@ def test_an_order_waits_over_missing_bars_and_the_last_price_is_carried() -> Non
 @pytest.mark.parametrize(
     "intent", [Entry(SPOT, -1, ONE), Rebalance(SPOT, -0.1), Rebalance(SPOT, np.array([0.1, -0.1, 0.1]))]
 )
-def test_spot_cannot_be_sold_short(intent: Intent) -> None:
+def test_spot_cannot_be_sold_short(intent: SignalIntent) -> None:
     with pytest.raises(InvalidInput, match="BINANCE:BTC/USDT") as refused:
         run([flat(100)] * 3, {0: [intent]})
 

@@ -11,11 +11,11 @@ import pytest
 
 from api.errors import InvalidInput
 from api.symbols import Instrument, resolve
-from engine.feeds.feed import Listing
+from engine.feeds.feed import InstrumentListing
 from engine.frame import Bars, Frame
 from engine.jobs.run import order_rules
 from engine.language import ScriptContext, compile_script
-from engine.program import Emission, Entry, Exit, Intent, Size
+from engine.program import Emission, Entry, Exit, SignalIntent, Size
 from engine.simulation.kernel import simulate
 from engine.simulation.result import Simulation
 from engine.simulation.settings import SimulationSettings
@@ -28,7 +28,7 @@ FREE = SimulationSettings(initial_cash=1_000.0, fee=0.0, slippage=0.0)
 
 
 def run(
-    decided: dict[int, Intent], terms: SimulationSettings, volume: float = 1e9, *instruments: Instrument
+    decided: dict[int, SignalIntent], terms: SimulationSettings, volume: float = 1e9, *instruments: Instrument
 ) -> Simulation:
     """Six bars at 100; each intent is decided on the close of its bar."""
     price, traded = np.full(6, 100.0), np.full(6, volume)
@@ -74,7 +74,7 @@ def test_a_part_below_the_smallest_order_is_not_sold_and_the_last_sale_closes_ev
 
 def test_a_part_of_a_perpetual_may_be_below_the_smallest_order() -> None:
     terms = replace(FREE, order_rules={PERPETUAL: OrderRules(minimum=5.0)})
-    decided: dict[int, Intent] = {0: long("amount", 0.1, PERPETUAL), 2: Exit(PERPETUAL, fraction=0.25)}
+    decided: dict[int, SignalIntent] = {0: long("amount", 0.1, PERPETUAL), 2: Exit(PERPETUAL, fraction=0.25)}
 
     result = run(decided, terms, 1e9, PERPETUAL)
 
@@ -206,7 +206,7 @@ def levered(script: str, leverage: float, prices: list[float] | None = None) -> 
 
 def test_a_backtest_takes_the_smallest_order_that_the_exchange_lists() -> None:
     """20 dollars where Binance lists 20 for the pair, 5 by default, none in another currency."""
-    usual = Listing(Instrument("binance", "BTC", "USDT"), 1, None, (), "0.01", "0.00001", "exchange")
+    usual = InstrumentListing(Instrument("binance", "BTC", "USDT"), 1, None, (), "0.01", "0.00001", "exchange")
     pair = replace(usual, instrument=Instrument("binance", "ETH", "BTC"))
 
     assert order_rules(replace(usual, min_notional="20")).minimum == 20.0

@@ -16,17 +16,17 @@ from api.symbols import Instrument
 from engine.frame import Bars, Bools, Floats, Frame
 from engine.program import (
     AccountState,
+    DirectionSign,
     Emission,
     Entry,
     Exit,
     Grid,
-    Intent,
     MoveStop,
+    ParameterValue,
     Rebalance,
-    Side,
+    SignalIntent,
     Size,
     StaticProgram,
-    Value,
 )
 from engine.simulation.settings import SimulationSettings
 
@@ -62,18 +62,18 @@ class BarByBar:
     def __init__(self, program: StaticProgram) -> None:
         self._program = program
 
-    def decide(self, bar: int, account: AccountState) -> Sequence[Intent]:  # noqa: ARG002
+    def decide(self, bar: int, account: AccountState) -> Sequence[SignalIntent]:  # noqa: ARG002
         """The intents whose condition holds."""
         return [fixed(i, bar) for e in self._program if e.condition[bar] for i in e.intents]
 
 
-def fixed(intent: Intent, bar: int) -> Intent:
+def fixed(intent: SignalIntent, bar: int) -> SignalIntent:
     """The intent with the numbers of `bar` in place of series."""
 
-    def at(value: Value | None) -> float | None:
+    def at(value: ParameterValue | None) -> float | None:
         return None if value is None else float(value) if isinstance(value, int | float) else float(value[bar])
 
-    def number(value: Value) -> float:
+    def number(value: ParameterValue) -> float:
         return float(value) if isinstance(value, int | float) else float(value[bar])
 
     match intent:
@@ -179,7 +179,7 @@ def _made(*options: object) -> st.SearchStrategy[Any]:
     return st.sampled_from(options)
 
 
-def _value(draw: st.DrawFn, rng: np.random.Generator, size: int, low: float, high: float) -> Value:
+def _value(draw: st.DrawFn, rng: np.random.Generator, size: int, low: float, high: float) -> ParameterValue:
     """A constant, or a series with holes."""
     if draw(YES_OR_NO):
         return draw(between(low, high))
@@ -207,7 +207,7 @@ def entries(
     """An entry with any of its parameters."""
     size = len(bars.close)
     stop = draw(SOME_FRACTION)
-    side: Side = draw(one_of(1, -1)) if instrument.market_type == "perpetual" else 1
+    side: DirectionSign = draw(one_of(1, -1)) if instrument.market_type == "perpetual" else 1
     return Entry(
         instrument,
         side,
@@ -224,7 +224,7 @@ def entries(
 @st.composite
 def exits(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, size: int) -> Exit:
     """An exit of all or part of the position."""
-    sides: list[Side | None] = [None, 1, -1]
+    sides: list[DirectionSign | None] = [None, 1, -1]
     side = draw(st.sampled_from(sides))
     fraction = draw(one_of(1.0, 0.5))
     return Exit(instrument, side, fraction if draw(YES_OR_NO) else rng.uniform(0.1, 1.2, size))
@@ -234,7 +234,7 @@ def exits(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, siz
 def grids(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, bars: Bars) -> Grid:
     """A grid around the first price, fixed or moving with the market."""
     known = bars.close[~np.isnan(bars.close)]
-    middle: Value = float(known[0]) if len(known) and draw(YES_OR_NO) else bars.close
+    middle: ParameterValue = float(known[0]) if len(known) and draw(YES_OR_NO) else bars.close
     width = draw(one_of(0.02, 0.1, 0.3))
     return Grid(
         instrument,
@@ -290,7 +290,7 @@ def plain_worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpet
     rng = np.random.default_rng(draw(SEEDS))
     size = len(bars.close)
     sizes = [Size("weight", 1.0), Size("weight", 0.3), Size("notional", 500.0), Size("amount", 3.0)]
-    side: Side = draw(one_of(1, 1, -1)) if instrument.market_type == "perpetual" else 1
+    side: DirectionSign = draw(one_of(1, 1, -1)) if instrument.market_type == "perpetual" else 1
     entry = Entry(instrument, side, draw(one_of(*sizes)), tag=draw(one_of(None, "a")))
     program = [Emission(_condition(draw, rng, size), (entry,))]
     outs = [Exit(instrument, draw(one_of(None, side))) for _ in range(draw(whole(0, 2)))]
@@ -336,7 +336,7 @@ def _resolving(settings: SimulationSettings, instrument: Instrument, when: int) 
 
 
 @st.composite
-def _intents(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, bars: Bars) -> Intent:
+def _intents(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, bars: Bars) -> SignalIntent:
     kind = draw(one_of("entry", "entry", "exit", "rebalance", "grid"))
     if kind == "entry":
         return draw(entries(instrument, rng, bars, limits=True))

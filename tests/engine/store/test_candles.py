@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.store.candles import CHUNK_BARS, CHUNKS, Block, all_series, delete_series, read_block, write_block
+from engine.store.candles import CHUNK_BARS, CHUNKS, CandleBlock, all_series, delete_series, read_block, write_block
 from engine.store.database import Store, default_url
 
 INSERT = sa.text(
@@ -25,7 +25,7 @@ def _open(folder: Path) -> Store:
     return store
 
 
-def _bars(first: int, count: int) -> Block:
+def _bars(first: int, count: int) -> CandleBlock:
     block = np.random.default_rng(first).random((6, count))
     block[0] = np.arange(first, first + count) * 60
     return block

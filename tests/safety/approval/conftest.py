@@ -12,14 +12,14 @@ import pytest
 
 from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
-from safety.terms.facts import Decision, Finding, Outcome
+from safety.terms.facts import Outcome, PolicyDecision, RuleResult
 from safety.terms.intent import Caller, Intent
-from safety.terms.proposal import Action, Order, Proposal
+from safety.terms.proposal import Action, OrderTerms, Proposal
 
 PASSPHRASE = "correct horse battery"
 CHEAP = 2**4
 
-ORDER = Order(
+ORDER = OrderTerms(
     account_id="a1",
     exchange="binance",
     market_type="spot",
@@ -64,9 +64,9 @@ def intended(proposal: Proposal, **fields: Any) -> Intent:
     return Intent(proposal=proposal, **{**given, **fields})
 
 
-def decided(outcome: Outcome, notional: Decimal | None = Decimal("30.1")) -> Decision:
+def decided(outcome: Outcome, notional: Decimal | None = Decimal("30.1")) -> PolicyDecision:
     """The policy's verdict."""
-    return Decision(outcome, (Finding("R28_APPROVAL", outcome, "asks"),), "ab" * 32, notional)
+    return PolicyDecision(outcome, (RuleResult("R28_APPROVAL", outcome, "asks"),), "ab" * 32, notional)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from safety.policy.evaluation import LIVE
 from safety.policy.limits import Limits
 from safety.terms.facts import Outcome
 from safety.terms.intent import Intent
-from safety.terms.proposal import Action, Deployment, Order, Proposal, Publication
+from safety.terms.proposal import Action, DeploymentTerms, OrderTerms, Proposal, PublicationTerms
 from tests.safety.approval.conftest import ORDER, decided, intended, proposed
 
 REQUIRE = decided(Outcome.REQUIRE)
@@ -69,7 +69,7 @@ ANOTHER: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("field", [name for name in Order.model_fields if name != "kind"])
+@pytest.mark.parametrize("field", [name for name in OrderTerms.model_fields if name != "kind"])
 def test_a_signature_covers_no_order_with_another_term(key: SigningKey, field: str) -> None:
     intent = signed(key)
     other = proposed(ORDER.model_copy(update={field: ANOTHER[field]}))
@@ -193,7 +193,10 @@ def test_unsigned_defaults_grant_a_dialog_nothing() -> None:
 
 @pytest.mark.parametrize(
     "action",
-    [Deployment(action="subscribe", strategy_id="s1", account_id="a1"), Publication(action="post", body="{}")],
+    [
+        DeploymentTerms(action="subscribe", strategy_id="s1", account_id="a1"),
+        PublicationTerms(action="post", body="{}"),
+    ],
 )
 def test_a_dialogs_yes_never_covers_what_is_no_order(action: Action) -> None:
     assert not covers(elicited(Decimal(0), action), decided(Outcome.REQUIRE, Decimal(0)), None, GRANTED)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from api.errors import is_hidden
 from safety.human.screen import MAX_LINES, fact, question, screen, summary, whole_text
-from safety.terms.proposal import Action, Deployment, Publication
+from safety.terms.proposal import Action, DeploymentTerms, PublicationTerms
 from tests.safety.approval.conftest import ORDER, proposed
 
 ANYTHING = st.text(max_size=300)
@@ -76,8 +76,8 @@ def test_the_question_says_the_worth_in_the_currency_of_the_account(
 
 
 def test_standing_authority_says_that_it_trades_by_itself() -> None:
-    new = Deployment(action="subscribe", strategy_id="12", account_id="a1", webhook_url="https://x.example/h")
-    old = Deployment(action="resume", strategy_id="12", subscription_id="s9")
+    new = DeploymentTerms(action="subscribe", strategy_id="12", account_id="a1", webhook_url="https://x.example/h")
+    old = DeploymentTerms(action="resume", strategy_id="12", subscription_id="s9")
 
     assert "without asking for each" in question(proposed(new, notional_usd=None))
     assert "https://x.example/h (all)" in question(proposed(new, notional_usd=None))
@@ -87,7 +87,7 @@ def test_standing_authority_says_that_it_trades_by_itself() -> None:
 
 def test_what_would_be_published_can_be_read_whole() -> None:
     body = {"category": "strategy", "title": "Hello", "content": "line one\n" + "x" * 1_000, "tags": ["BTC", "ETH"]}
-    post = proposed(Publication(action="post", body=json.dumps(body)), notional_usd=None)
+    post = proposed(PublicationTerms(action="post", body=json.dumps(body)), notional_usd=None)
 
     assert screen(post)[0] == "PUBLIC          post under your name at https://hey-traders.com/api/v1"
     assert any("(1009 characters in all)" in line for line in screen(post))
@@ -104,7 +104,7 @@ def test_every_field_of_a_full_post_and_a_full_profile_is_on_the_screen() -> Non
         ("profile", ("display_name", "description", "strategy_type", "risk_profile", "avatar_url")),
     ):
         body = json.dumps(dict.fromkeys(names, "word"))
-        shown = screen(proposed(Publication.model_validate({"action": action, "body": body})))
+        shown = screen(proposed(PublicationTerms.model_validate({"action": action, "body": body})))
         assert sum('"word"' in line for line in shown) == len(names)
 
 
@@ -124,7 +124,7 @@ def test_no_text_adds_a_line_or_hides_one(label: str, symbol: str, account: str)
 
 @given(body=st.dictionaries(ANYTHING, ANYTHING | st.lists(ANYTHING) | st.none() | st.integers(), max_size=8))
 def test_no_publication_breaks_the_screen(body: dict[str, object]) -> None:
-    post = proposed(Publication(action="post", body=json.dumps(body)), notional_usd=None)
+    post = proposed(PublicationTerms(action="post", body=json.dumps(body)), notional_usd=None)
 
     assert len(screen(post)) <= MAX_LINES - 1
     for line in [*screen(post), *whole_text(post), summary(post)]:

@@ -13,17 +13,17 @@ import pytest
 from api.client import Client, Retries
 from api.transport import Timeouts, embedded, hosted
 from safety.ledger import Ledger
-from safety.sending.execution import Executor
+from safety.sending.execution import OrderSender
 from safety.sending.reconciliation import Reconciler
-from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
-from safety.terms.intent import GO, Caller, Intent, State, Verdict
-from safety.terms.proposal import Action, Channels, Order, Proposal
+from safety.terms.facts import Outcome, PolicyDecision, RuleResult, SwitchState, Usage
+from safety.terms.intent import GO, Caller, Intent, IntentState, Verdict
+from safety.terms.proposal import Action, Channels, OrderTerms, Proposal
 from tests.api.conftest import FakeService
 
 from .venue import Venue, at
 
 ACCOUNT: Final = "acc-1"
-ORDER: Final = Order(
+ORDER: Final = OrderTerms(
     account_id=ACCOUNT, exchange="binance", market_type="spot", symbol="BTC/USDT", side="buy", order_type="limit",
     amount=Decimal("0.001"), price=Decimal(50_000), label="mine",
 )  # fmt: skip
@@ -81,9 +81,9 @@ class Desk:
         return Channels.hosted(self.name)
 
     @property
-    def executor(self) -> Executor:
+    def executor(self) -> OrderSender:
         """The executor under test."""
-        return Executor(self.client, self.ledger, self.judge, self.channels, self.clock, patience=0.5)
+        return OrderSender(self.client, self.ledger, self.judge, self.channels, self.clock, patience=0.5)
 
     def admitted(self, action: Action = ORDER, *, outcome: Outcome = Outcome.PASS, repeat_seconds: int = 0) -> Intent:
         """An intent: approved at once, unless a human must approve first."""
@@ -91,7 +91,7 @@ class Desk:
             action=action, money="real", service=self.name, policy_hash="0" * 64, quote=Decimal(50_000),
             notional_usd=Decimal(50), created=self.clock.now, expires=self.clock.now + 300,
         )  # fmt: skip
-        decision = Decision(outcome, (Finding("R00_TEST", outcome),), "0" * 64)
+        decision = PolicyDecision(outcome, (RuleResult("R00_TEST", outcome),), "0" * 64)
         admission = self.ledger.admit(
             proposal, Caller("test"), lambda _used, _switch: decision, repeat_seconds=repeat_seconds
         )
@@ -153,13 +153,13 @@ class Search:
     client: Client
     reconciler: Reconciler
 
-    def sent(self, action: Action = ORDER, *, state: State = "UNKNOWN") -> Intent:
+    def sent(self, action: Action = ORDER, *, state: IntentState = "UNKNOWN") -> Intent:
         """A sent intent whose state is now as given."""
         proposal = Proposal(
             action=action, money="real", service="venue", policy_hash="0" * 64, quote=Decimal(50_000),
             notional_usd=Decimal(50), created=self.clock.now, expires=self.clock.now + 300,
         )  # fmt: skip
-        passed = Decision(Outcome.PASS, (Finding("R00_TEST"),), "0" * 64)
+        passed = PolicyDecision(Outcome.PASS, (RuleResult("R00_TEST"),), "0" * 64)
         admission = self.ledger.admit(proposal, Caller("test"), lambda _used, _switch: passed, repeat_seconds=0)
         assert admission.intent is not None
         intent = self.ledger.claim(admission.intent.intent_id, goes).intent
@@ -168,7 +168,7 @@ class Search:
     def books(self, intent: Intent, **fields: Any) -> dict[str, Any]:
         """Create the order of an intent at the venue."""
         action = intent.proposal.action
-        assert isinstance(action, Order)
+        assert isinstance(action, OrderTerms)
         return self.venue.books({**row(action), "label": intent.label, "created_at": at(self.clock.now), **fields})
 
     def booked(self, intent: Intent) -> Intent:
@@ -197,7 +197,7 @@ async def search(ledger: Ledger, clock: Clock) -> AsyncGenerator[Search]:
     await client.aclose()
 
 
-def row(order: Order = ORDER, **fields: Any) -> dict[str, Any]:
+def row(order: OrderTerms = ORDER, **fields: Any) -> dict[str, Any]:
     """An order as the service lists it."""
     return {
         "order_id": "api-1",

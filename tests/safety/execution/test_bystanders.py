@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from safety.terms.proposal import Deployment
+from safety.terms.proposal import DeploymentTerms
 
 from .conftest import ORDER, Search
 
-DEPLOY = Deployment(action="subscribe", strategy_id="rsi", account_id="acc-1")
+DEPLOY = DeploymentTerms(action="subscribe", strategy_id="rsi", account_id="acc-1")
 LISTED = {"subscription_id": "sub-1", "strategy_id": "rsi", "mode": "trade", "account_id": "acc-1"}
 
 
 async def test_a_deployment_that_is_just_being_sent_is_left_to_its_sender(search: Search) -> None:
-    resumed = Deployment(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-9")
+    resumed = DeploymentTerms(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-9")
     sending, doubtful = search.sent(DEPLOY, state="SENT"), search.sent(resumed)
     search.venue.subscriptions = [LISTED]
 

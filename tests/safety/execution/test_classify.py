@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from api.transport import Answer, Lost, NotSent
 from safety.sending.execution import classify
-from safety.terms.intent import State
-from safety.terms.proposal import Deployment, Publication
+from safety.terms.intent import IntentState
+from safety.terms.proposal import DeploymentTerms, PublicationTerms
 
 from .conftest import ORDER, row
 
@@ -30,7 +30,7 @@ def failure(code: object, **data: Any) -> bytes:
     return json.dumps({"success": False, "data": data or None, "error": error, "meta": {}}).encode()
 
 
-def state(status: int, body: bytes, *, trusted: bool = False) -> State:
+def state(status: int, body: bytes, *, trusted: bool = False) -> IntentState:
     return classify(ORDER, Answer(status, body, None, ""), LABEL, trusted=trusted).state
 
 
@@ -147,9 +147,9 @@ def test_our_own_engine_is_believed_whatever_it_refuses_with() -> None:
     assert state(500, failure("INTERNAL_ERROR"), trusted=True) == "UNKNOWN"
 
 
-DEPLOY = Deployment(action="subscribe", strategy_id="rsi", account_id="acc-1")
-RESUME = Deployment(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-1")
-POST = Publication(action="post", body="{}")
+DEPLOY = DeploymentTerms(action="subscribe", strategy_id="rsi", account_id="acc-1")
+RESUME = DeploymentTerms(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-1")
+POST = PublicationTerms(action="post", body="{}")
 
 
 @pytest.mark.parametrize(
@@ -161,11 +161,11 @@ POST = Publication(action="post", body="{}")
         (RESUME, {"subscription_id": "sub-1"}, "ACKED", "sub-1"),
         (RESUME, {"subscription_id": "sub-2"}, "UNKNOWN", None),
         (POST, {"post_id": "p-1"}, "ACKED", None),
-        (Publication(action="profile", body="{}"), {"display_name": "x"}, "ACKED", None),
+        (PublicationTerms(action="profile", body="{}"), {"display_name": "x"}, "ACKED", None),
     ],
 )
 def test_standing_authorities_and_publications_are_known_by_their_ids(
-    action: Deployment | Publication, data: dict[str, str], expected: State, order_id: str | None
+    action: DeploymentTerms | PublicationTerms, data: dict[str, str], expected: IntentState, order_id: str | None
 ) -> None:
     found = classify(action, Answer(200, success(data), None, ""), "", trusted=False)
 

@@ -16,10 +16,10 @@ from api.client import Client
 from api.errors import InvalidInput, NotFound, OutcomeUnknown, Unavailable
 from api.transport import Timeouts, hosted
 from safety.ledger import Ledger
-from safety.sending.execution import Executor
+from safety.sending.execution import OrderSender
 from safety.terms.facts import Outcome
-from safety.terms.intent import Intent, State, stop
-from safety.terms.proposal import Deployment, Publication
+from safety.terms.intent import Intent, IntentState, stop
+from safety.terms.proposal import DeploymentTerms, PublicationTerms
 
 from .conftest import ORDER, Desk, row
 
@@ -58,7 +58,7 @@ async def test_of_a_hundred_that_execute_it_at_once_one_sends_and_all_learn_the_
     desk.knows_labels()
     intent = desk.admitted()
     desk.service.succeeds(row())
-    states: list[State] = []
+    states: list[IntentState] = []
 
     async def execute() -> None:
         states.append((await desk.executor.execute(intent.intent_id)).state)
@@ -81,7 +81,7 @@ async def test_of_a_hundred_that_execute_it_at_once_one_sends_and_all_learn_the_
     ],
 )
 async def test_an_attempt_without_a_clear_answer_is_unknown_and_never_repeated(
-    desk: Desk, replies: list[bytes], state: State
+    desk: Desk, replies: list[bytes], state: IntentState
 ) -> None:
     desk.knows_labels()
     intent = desk.admitted()
@@ -122,7 +122,7 @@ async def test_an_order_that_found_no_connection_may_be_sent_later_under_the_sam
         wire = hosted(f"http://127.0.0.1:{closed.getsockname()[1]}/api/v1", timeouts=Timeouts(connect=1))
         nowhere = ReadsElsewhere(wire, source="hosted", now=desk.clock)
         nowhere.elsewhere = desk.client
-        first = await Executor(nowhere, desk.ledger, desk.judge, desk.channels, desk.clock).execute(intent.intent_id)
+        first = await OrderSender(nowhere, desk.ledger, desk.judge, desk.channels, desk.clock).execute(intent.intent_id)
         await nowhere.aclose()
     desk.service.succeeds(row())
 
@@ -139,7 +139,7 @@ async def test_a_machine_that_slept_between_claim_and_sending_sends_nothing(desk
     desk.service.succeeds(row())
     times = iter([desk.clock.now + 3600] * 9)
 
-    late = Executor(desk.client, desk.ledger, desk.judge, desk.channels, lambda: next(times))
+    late = OrderSender(desk.client, desk.ledger, desk.judge, desk.channels, lambda: next(times))
     done = await late.execute(intent.intent_id)
 
     assert done.state == "NOT_SENT"
@@ -147,7 +147,7 @@ async def test_a_machine_that_slept_between_claim_and_sending_sends_nothing(desk
 
 
 @pytest.mark.parametrize("state", ["DECLINED", "EXPIRED_DRIFT", "HALTED"])
-async def test_the_judges_last_word_stops_it(desk: Desk, state: State) -> None:
+async def test_the_judges_last_word_stops_it(desk: Desk, state: IntentState) -> None:
     desk.knows_labels()
     intent = desk.admitted()
     desk.judge.says = stop(state, "R10_COLLAR: too far from the market")
@@ -271,12 +271,12 @@ async def test_an_outcome_that_cannot_be_written_down_is_told_and_found_later(de
     class Full(Ledger):
         """Refuses to record an outcome."""
 
-        def settle(self, intent_id: str, to: State, **told: Any) -> Any:  # noqa: ARG002 - its shape
+        def settle(self, intent_id: str, to: IntentState, **told: Any) -> Any:  # noqa: ARG002 - its shape
             raise Unavailable("the disk is full")
 
     full = Full.open(desk.home, now=desk.clock)
     with pytest.raises(OutcomeUnknown, match="the disk is full") as told:
-        await Executor(desk.client, full, desk.judge, desk.channels, desk.clock).execute(intent.intent_id)
+        await OrderSender(desk.client, full, desk.judge, desk.channels, desk.clock).execute(intent.intent_id)
     full.close()
 
     assert "Do not place it again" in told.value.suggestion
@@ -291,12 +291,12 @@ async def test_a_reconciliation_that_was_faster_is_not_contradicted(desk: Desk) 
     class Overtaken(Ledger):
         """Learns first that the order was found."""
 
-        def settle(self, intent_id: str, to: State, **fields: Any) -> Intent:
+        def settle(self, intent_id: str, to: IntentState, **fields: Any) -> Intent:
             super().settle(intent_id, "ACKED", order_id="api-1")
             return super().settle(intent_id, to, **fields)
 
     overtaken = Overtaken.open(desk.home, now=desk.clock)
-    done = await Executor(desk.client, overtaken, desk.judge, desk.channels, desk.clock).execute(intent.intent_id)
+    done = await OrderSender(desk.client, overtaken, desk.judge, desk.channels, desk.clock).execute(intent.intent_id)
     overtaken.close()
 
     assert (done.state, done.order_id) == ("ACKED", "api-1")
@@ -326,12 +326,12 @@ async def test_the_claim_is_in_the_file_before_a_connection_is_opened(desk: Desk
     ("action", "line", "body"),
     [
         (
-            Deployment(action="subscribe", strategy_id="rsi", account_id="acc-1"),
+            DeploymentTerms(action="subscribe", strategy_id="rsi", account_id="acc-1"),
             "POST /api/v1/live-strategies/rsi/subscribe",
             {"mode": "trade", "account_id": "acc-1"},
         ),
         (
-            Deployment(
+            DeploymentTerms(
                 action="subscribe", strategy_id="rsi", account_id="acc-1",
                 webhook_url="https://hooks.example/x", webhook_events=("signal",),
             ),
@@ -343,23 +343,25 @@ async def test_the_claim_is_in_the_file_before_a_connection_is_opened(desk: Desk
             },
         ),
         (
-            Deployment(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-1"),
+            DeploymentTerms(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-1"),
             "POST /api/v1/live-strategies/rsi/resume/sub-1",
             {},
         ),
         (
-            Publication(action="post", body='{"category":"show_tell","title":"Hello"}'),
+            PublicationTerms(action="post", body='{"category":"show_tell","title":"Hello"}'),
             "POST /api/v1/arena/posts",
             {"category": "show_tell", "title": "Hello"},
         ),
     ],
 )  # fmt: skip
 async def test_standing_authorities_and_publications_leave_the_same_way(
-    desk: Desk, action: Deployment | Publication, line: str, body: dict[str, Any]
+    desk: Desk, action: DeploymentTerms | PublicationTerms, line: str, body: dict[str, Any]
 ) -> None:
     intent = desk.admitted(action)
     desk.service.succeeds({"subscription_id": "sub-1", "post_id": "p-1"})
-    executor = Executor(desk.client, desk.ledger, desk.judge, desk.channels, desk.clock, SecretStr("users-own-secret"))
+    executor = OrderSender(
+        desk.client, desk.ledger, desk.judge, desk.channels, desk.clock, SecretStr("users-own-secret")
+    )
 
     done = await executor.execute(intent.intent_id)
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from safety.terms.proposal import Deployment, Order, Publication
+from safety.terms.proposal import DeploymentTerms, OrderTerms, PublicationTerms
 
 from .conftest import ORDER, Search
 
@@ -193,8 +193,8 @@ async def test_an_order_of_ours_with_other_terms_is_ours_and_halts(search: Searc
 class TestDeployments:
     """Strategies that trade by themselves, whose deployment has an unknown outcome."""
 
-    DEPLOY = Deployment(action="subscribe", strategy_id="rsi", account_id="acc-1")
-    RESUME = Deployment(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-9")
+    DEPLOY = DeploymentTerms(action="subscribe", strategy_id="rsi", account_id="acc-1")
+    RESUME = DeploymentTerms(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-9")
 
     async def test_a_deployed_one_is_found(self, search: Search) -> None:
         intent = search.sent(self.DEPLOY)
@@ -261,7 +261,7 @@ class TestDeployments:
 
 
 async def test_a_publication_of_unknown_outcome_is_left_as_it_is(search: Search) -> None:
-    intent = search.sent(Publication(action="post", body="{}"))
+    intent = search.sent(PublicationTerms(action="post", body="{}"))
 
     await search.looks_for(200)
 
@@ -270,7 +270,7 @@ async def test_a_publication_of_unknown_outcome_is_left_as_it_is(search: Search)
 
 
 async def test_open_orders_of_lighter_are_asked_for_by_symbol(search: Search) -> None:
-    order = Order.model_validate({**ORDER.model_dump(), "exchange": "lighter", "market_type": "perpetual"})
+    order = OrderTerms.model_validate({**ORDER.model_dump(), "exchange": "lighter", "market_type": "perpetual"})
     search.sent(order)
 
     await search.reconciler.look()

@@ -13,17 +13,17 @@ import pytest
 from api.errors import NotFound
 from safety.ledger import Ledger
 from safety.ledger.switch import Switch
-from safety.sending.execution import Executor
+from safety.sending.execution import OrderSender
 from safety.sending.reconciliation import Patience, Reconciler
 from safety.sending.watcher import Expiry, Pace, Watcher
 from safety.terms.facts import Outcome
 from safety.terms.intent import Intent
-from safety.terms.proposal import PAPER_SERVICE, Deployment, Money
+from safety.terms.proposal import PAPER_SERVICE, DeploymentTerms, Money
 
 from .conftest import ORDER, Desk, goes, row
 
 QUICK = Pace(brisk=0.01, idle=0.01, own_caller=0.0, again=0.0, halted=0.01, deployments=0.01)
-DEPLOYED = Deployment(action="subscribe", strategy_id="rsi", account_id="acc-1")
+DEPLOYED = DeploymentTerms(action="subscribe", strategy_id="rsi", account_id="acc-1")
 WEEK = 7 * 86_400.0
 
 
@@ -54,7 +54,7 @@ def watcher_of(
     return Watcher(
         used,
         desk.channels.services,
-        Executor(desk.client, used, desk.judge, desk.channels, desk.clock, patience=0.2),
+        OrderSender(desk.client, used, desk.judge, desk.channels, desk.clock, patience=0.2),
         Reconciler(desk.client, used, desk.channels, Patience(first=0.0, longest=0.0, lag=0.0), desk.clock),
         Expiry(desk.client, used, desk.channels.services, seconds, desk.clock),
         halts or Halts(),
@@ -288,7 +288,7 @@ class TestDeploymentsAuthorities:
     async def test_a_new_approval_starts_from_the_beginning(self, desk: Desk) -> None:
         await self.deployed(desk)
         desk.clock.now += WEEK - 10
-        resume = Deployment(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-1")
+        resume = DeploymentTerms(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-1")
         desk.service.succeeds({"subscription_id": "sub-1", "status": "active"})
         await desk.executor.execute(desk.admitted(resume).intent_id)
         desk.clock.now += 20

@@ -20,7 +20,7 @@ from api.transport import embedded
 from engine.access import LOCAL_AGENT
 from engine.engine import Engine, EngineSettings
 from engine.routes import create_app
-from safety.face import Answer
+from safety.face import DialogAnswer
 from safety.gate import Gate, GateContext
 from safety.human.in_force import POLICY_FILE, order_words, sign
 from safety.human.signing import SigningKey, enrol
@@ -109,12 +109,12 @@ class Place:
 class Dialog:
     """A client's dialog, with or without a person in front of it."""
 
-    answer: Answer = "not_asked"
+    answer: DialogAnswer = "not_asked"
     available: bool = True
     questions: list[str] = field(default_factory=list[str])
     told: list[str] = field(default_factory=list[str])
 
-    async def ask(self, intent_id: str, question: str) -> Answer:
+    async def ask(self, intent_id: str, question: str) -> DialogAnswer:
         """Remember the question."""
         assert intent_id
         self.questions.append(question)

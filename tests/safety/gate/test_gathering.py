@@ -16,7 +16,7 @@ from api.transport import hosted
 from safety.gate.gathering import OTHER, Gathering, account_facts
 from safety.policy.evaluation import Need
 from safety.terms.facts import Quote
-from safety.terms.proposal import Channel, Order, Publication
+from safety.terms.proposal import Channel, OrderTerms, PublicationTerms
 from tests.api.conftest import FakeService, service
 
 from .conftest import Place
@@ -27,7 +27,7 @@ REAL: Final = Channel("real", "https://venue.test/api/v1", exchange="binance")
 
 NOW: Final = 1_800_000_030.0
 MINUTE: Final = 1_800_000_000
-BUY: Final = Order(
+BUY: Final = OrderTerms(
     account_id="acc-1", exchange="binance", market_type="spot", symbol="BTC/USDT", side="buy", order_type="limit",
     amount=Decimal("0.001"), price=Decimal(50_000),
 )  # fmt: skip
@@ -148,7 +148,7 @@ async def test_a_service_that_tells_no_time_leaves_the_difference_unknown(
 
 
 async def test_ids_and_balances_of_every_account_are_what_no_post_may_hold(live: Place) -> None:
-    facts = await live.context.judge.gathering.facts(Publication(action="post", body="{}"), wanted("texts"), REAL)
+    facts = await live.context.judge.gathering.facts(PublicationTerms(action="post", body="{}"), wanted("texts"), REAL)
 
     assert "paper-binance" in facts.known_texts
     assert "paper-upbit" in facts.known_texts
@@ -162,7 +162,7 @@ async def test_what_is_held_on_margin_is_what_no_post_may_hold_either(
     position = {"symbol": "BTC/USDT:USDT", "side": "short", "size": -0.4321, "entry_price": 1, "leverage": 1}
     service.succeeds({"accounts": [{"account_id": "acc-1"}]})
     service.succeeds({"positions": [{**position, "unrealized_pnl": -321.5}]})
-    facts = await gathering.facts(Publication(action="post", body="{}"), wanted("texts"), REAL)
+    facts = await gathering.facts(PublicationTerms(action="post", body="{}"), wanted("texts"), REAL)
 
     assert {"acc-1", "0.4321", "321.5"} == set(facts.known_texts)
 

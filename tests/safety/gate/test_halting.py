@@ -9,7 +9,7 @@ import pytest
 
 from api.errors import Denied
 from api.live import LIVE_PAUSE, LIVE_SUBSCRIBE, LIVE_SUBSCRIPTIONS_LIST, SubscribeRequest, SubscriptionsRequest
-from api.orders import ORDERS_LIST, ORDERS_PLACE, ListRequest, PlaceRequest
+from api.orders import ORDERS_LIST, ORDERS_PLACE, OrdersRequest, PlaceRequest
 
 from .conftest import ACCOUNT, SIGNED, Place, opened, order
 
@@ -18,7 +18,7 @@ RESTING = {"order_type": "limit", "price": 10_000}
 
 async def statuses(place: Place) -> dict[str, str | None]:
     """The status of every order, by its id."""
-    listed = await place.context.client.call(ORDERS_LIST, ListRequest())
+    listed = await place.context.client.call(ORDERS_LIST, OrdersRequest())
     return {each.order_id or "": each.status for each in listed.orders}
 
 

@@ -9,15 +9,15 @@ from typing import Any, Final
 import pytest
 
 from safety.gate.judging import Assessment
-from safety.human.in_force import BY_ELICITATION, Assured, Loaded
+from safety.human.in_force import BY_ELICITATION, AssuranceLevel, Loaded
 from safety.policy.evaluation import PAPER, Policy
 from safety.policy.limits import Limits
-from safety.terms.facts import AccountFacts, Decision, Facts, Finding, Outcome, Quote, Usage
+from safety.terms.facts import AccountFacts, Facts, Outcome, PolicyDecision, Quote, RuleResult, Usage
 from safety.terms.intent import Caller, Intent
 from safety.terms.proposal import PAPER as PAPER_CHANNEL
-from safety.terms.proposal import Order, Proposal
+from safety.terms.proposal import OrderTerms, Proposal
 
-MARKET: Final = Order(
+MARKET: Final = OrderTerms(
     account_id="a1", exchange="binance", market_type="spot", symbol="BTC/USDT", side="buy", order_type="market",
     amount=Decimal("0.001"),
 )  # fmt: skip
@@ -25,15 +25,17 @@ LIMIT: Final = MARKET.model_copy(update={"order_type": "limit", "price": Decimal
 ASKING: Final = Limits(ask_a_human=True, elicitation_up_to=Decimal(25))
 
 
-def looked(action: Order = MARKET, *, limits: Limits = PAPER, price: str | None = "50000", **facts: Any) -> Assessment:
+def looked(
+    action: OrderTerms = MARKET, *, limits: Limits = PAPER, price: str | None = "50000", **facts: Any
+) -> Assessment:
     """Current facts, under these limits for simulated money."""
     quote = None if price is None else Quote(Decimal(price), 0.0)
     seen = Facts(now=1_000.0, money="paper", quote=quote, usd_rate=Decimal(1), **facts)
     loaded = Loaded(Policy(paper=limits), "a test", signed=False, version=0)
-    return Assessment(action, PAPER_CHANNEL, loaded, seen, None, Assured("none", ""))
+    return Assessment(action, PAPER_CHANNEL, loaded, seen, None, AssuranceLevel("none", ""))
 
 
-def admitted(action: Order = MARKET, *, automatic: bool = True, **fields: Any) -> Intent:
+def admitted(action: OrderTerms = MARKET, *, automatic: bool = True, **fields: Any) -> Intent:
     """An intent that was judged at 50,000."""
     proposal = Proposal(
         action=action, money="paper", service="embedded", policy_hash="", quote=Decimal(50_000),
@@ -122,7 +124,7 @@ def test_an_intent_whose_terms_do_not_fit_its_digest_is_not_sent() -> None:
 
 
 def test_a_denial_that_no_fact_can_change_stays_one() -> None:
-    settled = Decision(Outcome.DENY, (Finding("R01_MODE", Outcome.DENY, "off"),), "")
+    settled = PolicyDecision(Outcome.DENY, (RuleResult("R01_MODE", Outcome.DENY, "off"),), "")
 
     assert replace(looked(), settled=settled).verdict(admitted(), Usage(), "ACTIVE").to == "DECLINED"
 

@@ -23,7 +23,7 @@ from api.live import (
 )
 from safety.face import GatedSubscription
 from safety.human.screen import question
-from safety.terms.proposal import Deployment
+from safety.terms.proposal import DeploymentTerms
 
 from .conftest import ACCOUNT, SIGNED, Place, opened
 
@@ -175,7 +175,7 @@ async def test_resuming_what_trades_waits_for_a_human_and_what_signals_does_not(
 
     assert waiting.outcome == "approval_required"
     assert (resumed.mode, resumed.status) == ("signal", "active")
-    assert isinstance(intent.proposal.action, Deployment)
+    assert isinstance(intent.proposal.action, DeploymentTerms)
     assert intent.proposal.action.account_id == ACCOUNT
     assert live.heard.changes == [f"POST /live-strategies/rsi-reversion/resume/{signals.subscription_id}"]
 
@@ -289,9 +289,9 @@ async def test_a_post_that_gives_away_the_account_is_denied(live: Place, leak: s
 
 
 def _publication() -> Any:
-    from safety.terms.proposal import Publication
+    from safety.terms.proposal import PublicationTerms
 
-    return Publication(action="post", body="{}")
+    return PublicationTerms(action="post", body="{}")
 
 
 async def test_a_profile_change_waits_for_a_human(live: Place) -> None:

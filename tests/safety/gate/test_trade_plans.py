@@ -11,9 +11,9 @@ import pytest
 
 from api.errors import InvalidInput
 from api.exchanges import EXCHANGES, ExchangeId
-from safety.gate.judging import Exit, permit_exit
+from safety.gate.judging import SentExit, permit_exit
 from safety.human.screen import question, summary
-from safety.terms.proposal import Order
+from safety.terms.proposal import OrderTerms
 from tests.safety.approval.conftest import ORDER, proposed
 
 from .conftest import SIGNED, Dialog, Place, opened, order
@@ -129,7 +129,7 @@ async def test_what_was_approved_is_what_rests(tmp_path: Path) -> None:
 
     assert f"then stop at {stop} or target at {target}" in dialog.questions[0]
     assert intent is not None
-    assert isinstance(intent.proposal.action, Order)
+    assert isinstance(intent.proposal.action, OrderTerms)
     assert (intent.proposal.action.stop_loss, intent.proposal.action.take_profit) == (stop, target)
     assert (placed.status, placed.stop_loss, placed.take_profit, placed.role) == ("FILLED", stop, target, "entry")
 
@@ -186,7 +186,7 @@ async def test_an_exit_goes_out_only_as_it_was_approved_and_is_in_the_journal(pa
     placed = await paper.gate.orders.place(order(stop_loss=stop), "orders_place", "")
     intent = paper.ledger.intent(str(placed.intent_id))
     assert intent is not None
-    approved = Exit("paper-binance", "BTC/USDT", "sell", "stop_loss", Decimal(stop), Decimal("0.0005"))
+    approved = SentExit("paper-binance", "BTC/USDT", "sell", "stop_loss", Decimal(stop), Decimal("0.0005"))
 
     wrong = [
         replace(approved, price=Decimal(stop + 1)),
@@ -215,7 +215,7 @@ async def test_no_limit_of_entries_holds_an_exit_back_and_a_halt_does(tmp_path: 
         placed = await place.gate.orders.place(order(stop_loss=stop), "orders_place", "")
         intent = place.ledger.intent(str(placed.intent_id))
         assert intent is not None
-        approved = Exit("paper-binance", "BTC/USDT", "sell", "stop_loss", Decimal(stop), Decimal("0.0005"))
+        approved = SentExit("paper-binance", "BTC/USDT", "sell", "stop_loss", Decimal(stop), Decimal("0.0005"))
 
         assert permit_exit(place.ledger, intent.label, approved) == ""
         place.ledger.halt("too much", "tests")

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from safety.ledger import Ledger
 from safety.ledger.database import TRIGGERS
-from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
+from safety.terms.facts import Outcome, PolicyDecision, RuleResult, SwitchState, Usage
 from safety.terms.intent import GO, Caller, Intent, Verdict
-from safety.terms.proposal import PAPER_SERVICE, Action, Deployment, Money, Order, Proposal, Publication
+from safety.terms.proposal import PAPER_SERVICE, Action, DeploymentTerms, Money, OrderTerms, Proposal, PublicationTerms
 
 SERVICE: Final = "https://api.example.com/api/v1"
 NOON: Final = 1_800_014_400.0
@@ -35,24 +35,24 @@ class Clock:
         self.now += seconds
 
 
-def order(amount: str = "1", **terms: Any) -> Order:
+def order(amount: str = "1", **terms: Any) -> OrderTerms:
     """A limit order of BTC at 10."""
     usual = {
         "account_id": "acc_1", "exchange": "binance", "market_type": "spot", "symbol": "BTC/USDT", "side": "buy",
         "order_type": "limit", "amount": Decimal(amount), "price": MONEY,
     }  # fmt: skip
-    return Order.model_validate({**usual, **terms})
+    return OrderTerms.model_validate({**usual, **terms})
 
 
-def deployment(**terms: Any) -> Deployment:
+def deployment(**terms: Any) -> DeploymentTerms:
     """A strategy to deploy."""
     usual = {"action": "subscribe", "strategy_id": "rsi-reversion", "account_id": "acc_1"}
-    return Deployment.model_validate({**usual, **terms})
+    return DeploymentTerms.model_validate({**usual, **terms})
 
 
-def post(body: str = "{}") -> Publication:
+def post(body: str = "{}") -> PublicationTerms:
     """A post."""
-    return Publication(action="post", body=body)
+    return PublicationTerms(action="post", body=body)
 
 
 def proposal(
@@ -63,21 +63,21 @@ def proposal(
     money: Money = "paper" if service == PAPER_SERVICE else "real"
     return Proposal(
         action=chosen, money=money, service=service, policy_hash="0a" * 32, quote=MONEY,
-        notional_usd=usd if isinstance(chosen, Order) else None, created=now, expires=now + 300,
+        notional_usd=usd if isinstance(chosen, OrderTerms) else None, created=now, expires=now + 300,
     )  # fmt: skip
 
 
-def says(outcome: Outcome) -> Callable[[Usage, SwitchState], Decision]:
+def says(outcome: Outcome) -> Callable[[Usage, SwitchState], PolicyDecision]:
     """A policy with a fixed verdict."""
-    return lambda _used, _switch: Decision(outcome, (Finding("R00_TEST", outcome),), "0a" * 32)
+    return lambda _used, _switch: PolicyDecision(outcome, (RuleResult("R00_TEST", outcome),), "0a" * 32)
 
 
 def within(
     limit: Decimal, amount: Decimal, otherwise: Outcome = Outcome.PASS
-) -> Callable[[Usage, SwitchState], Decision]:
+) -> Callable[[Usage, SwitchState], PolicyDecision]:
     """A policy with one daily limit."""
 
-    def decide(usage: Usage, state: SwitchState) -> Decision:
+    def decide(usage: Usage, state: SwitchState) -> PolicyDecision:
         too_much = usage.notional_24h + amount > limit
         return says(Outcome.DENY if too_much else otherwise)(usage, state)
 

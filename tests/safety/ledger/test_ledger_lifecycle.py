@@ -12,8 +12,8 @@ import pytest
 
 from api.errors import HeyTradersError, InvalidInput, NotFound, UserMustAct
 from safety.ledger import Ledger
-from safety.terms.facts import Decision, Outcome, SwitchState, Usage
-from safety.terms.intent import Claim, Intent, State, Verdict, stop
+from safety.terms.facts import Outcome, PolicyDecision, SwitchState, Usage
+from safety.terms.intent import Claim, Intent, IntentState, Verdict, stop
 from safety.terms.proposal import Action
 
 from .books import CALLER, Clock, admitted, approved, deployment, go, order, post, proposal, says, sent
@@ -54,7 +54,7 @@ def test_what_is_denied_leaves_an_event_and_no_intent(ledger: Ledger, clock: Clo
 
 
 def test_a_policy_that_raises_books_nothing(ledger: Ledger, clock: Clock) -> None:
-    def broken(_usage: Usage, _switch: SwitchState) -> Decision:
+    def broken(_usage: Usage, _switch: SwitchState) -> PolicyDecision:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -161,7 +161,7 @@ def test_one_ledger_serves_many_threads(ledger: Ledger, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("to", ["DECLINED", "EXPIRED", "EXPIRED_DRIFT", "HALTED"])
-def test_the_last_word_can_stop_it(ledger: Ledger, clock: Clock, to: State) -> None:
+def test_the_last_word_can_stop_it(ledger: Ledger, clock: Clock, to: IntentState) -> None:
     intent = approved(ledger, clock)
     claim = ledger.claim(intent.intent_id, lambda _intent, _usage, _switch: stop(to, "the market moved"))
 
@@ -179,7 +179,7 @@ def test_the_last_word_may_let_it_wait(ledger: Ledger, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("to", ["ACKED", "UNKNOWN", "PENDING"])
-def test_the_last_word_cannot_pretend_that_it_was_sent(ledger: Ledger, clock: Clock, to: State) -> None:
+def test_the_last_word_cannot_pretend_that_it_was_sent(ledger: Ledger, clock: Clock, to: IntentState) -> None:
     intent = approved(ledger, clock)
     with pytest.raises(InvalidInput, match="cannot become"):
         ledger.claim(intent.intent_id, lambda _intent, _usage, _switch: stop(to, ""))
@@ -236,7 +236,7 @@ def test_not_for_longer_than_its_approval_lasts(ledger: Ledger, clock: Clock) ->
     assert ledger.claim(intent.intent_id, go).intent.state == "EXPIRED"
 
 
-MOVES: dict[State, set[State]] = {
+MOVES: dict[IntentState, set[IntentState]] = {
     "SENT": {"ACKED", "REJECTED", "UNKNOWN", "NOT_SENT"},
     "UNKNOWN": {"ACKED", "ABSENT"},
     "ABSENT": {"ACKED"},
@@ -245,15 +245,24 @@ MOVES: dict[State, set[State]] = {
     "DECLINED": set(),
 }
 """The transitions that may be settled, taken from the picture in the documentation of the states."""
-OUTCOMES: tuple[State, ...] = ("ACKED", "REJECTED", "UNKNOWN", "NOT_SENT", "ABSENT", "SENT", "APPROVED", "DECLINED")
+OUTCOMES: tuple[IntentState, ...] = (
+    "ACKED",
+    "REJECTED",
+    "UNKNOWN",
+    "NOT_SENT",
+    "ABSENT",
+    "SENT",
+    "APPROVED",
+    "DECLINED",
+)
 
 
-def brought_to(ledger: Ledger, clock: Clock, state: State) -> Intent:
+def brought_to(ledger: Ledger, clock: Clock, state: IntentState) -> Intent:
     """An intent in a state."""
     if state == "DECLINED":
         return ledger.decline(admitted(ledger, clock).intent_id, "no", by_human=True)
     intent = sent(ledger, clock)
-    steps: dict[State, tuple[State, ...]] = {"SENT": (), "ABSENT": ("UNKNOWN", "ABSENT")}
+    steps: dict[IntentState, tuple[IntentState, ...]] = {"SENT": (), "ABSENT": ("UNKNOWN", "ABSENT")}
     for step in steps.get(state, (state,)):
         intent = ledger.settle(intent.intent_id, step)
     return intent
@@ -261,7 +270,9 @@ def brought_to(ledger: Ledger, clock: Clock, state: State) -> Intent:
 
 @pytest.mark.parametrize("state", MOVES)
 @pytest.mark.parametrize("to", OUTCOMES)
-def test_only_what_the_table_has_can_be_settled(ledger: Ledger, clock: Clock, state: State, to: State) -> None:
+def test_only_what_the_table_has_can_be_settled(
+    ledger: Ledger, clock: Clock, state: IntentState, to: IntentState
+) -> None:
     intent = brought_to(ledger, clock, state)
     if to in MOVES[state]:
         assert ledger.settle(intent.intent_id, to, reason="seen").state == to
@@ -275,7 +286,9 @@ def test_only_what_the_table_has_can_be_settled(ledger: Ledger, clock: Clock, st
 
 @pytest.mark.parametrize("to", ["APPROVED", "SENT", "NOT_SENT", "ACKED", "DECLINED", "EXPIRED"])
 @pytest.mark.parametrize("outcome", [Outcome.REQUIRE, Outcome.PASS])
-def test_what_no_claim_has_let_go_has_no_outcome(ledger: Ledger, clock: Clock, to: State, outcome: Outcome) -> None:
+def test_what_no_claim_has_let_go_has_no_outcome(
+    ledger: Ledger, clock: Clock, to: IntentState, outcome: Outcome
+) -> None:
     intent = admitted(ledger, clock, outcome=outcome)
     if intent.state != to:
         with pytest.raises(InvalidInput, match=f"cannot become {to}"):

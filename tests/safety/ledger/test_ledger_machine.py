@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 from api.errors import InvalidInput
 from safety.ledger import Ledger
 from safety.terms.facts import Outcome, SwitchState, Usage
-from safety.terms.intent import GO, Intent, State, Verdict, stop
+from safety.terms.intent import GO, Intent, IntentState, Verdict, stop
 
 from .books import CALLER, NOON, Clock, order, proposal, within
 
@@ -38,8 +38,8 @@ DAY: Final = 86_400.0
 REPEAT: Final = 120
 COUNTED: Final = {"PENDING", "APPROVED", "NOT_SENT", "SENT", "UNKNOWN", "ABSENT", "ACKED"}
 OPEN: Final = {"PENDING", "APPROVED", "NOT_SENT"}
-OUTCOMES: Final[tuple[State, ...]] = ("ACKED", "REJECTED", "UNKNOWN", "NOT_SENT", "ABSENT")
-SETTLES: Final[dict[State, set[State]]] = {
+OUTCOMES: Final[tuple[IntentState, ...]] = ("ACKED", "REJECTED", "UNKNOWN", "NOT_SENT", "ABSENT")
+SETTLES: Final[dict[IntentState, set[IntentState]]] = {
     "SENT": {"ACKED", "REJECTED", "UNKNOWN", "NOT_SENT"}, "UNKNOWN": {"ACKED", "ABSENT"}, "ABSENT": {"ACKED"},
 }  # fmt: skip
 
@@ -48,7 +48,7 @@ SETTLES: Final[dict[State, set[State]]] = {
 class Known:
     """The model's record of an intent."""
 
-    state: State
+    state: IntentState
     amount: int
     usd: Decimal
     created: float
@@ -164,7 +164,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def book(self, intent: Intent, amount: int, usd: Decimal, *, asked: bool, first: bool) -> None:
         now = self.clock.now
-        state: State = "PENDING" if asked or first else "APPROVED"
+        state: IntentState = "PENDING" if asked or first else "APPROVED"
         waits = 300.0 if state == "PENDING" else 30.0
         assert intent.state == state
         self.known[intent.intent_id] = Known(
@@ -210,7 +210,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.known)
     @rule(data=st.data(), to=st.sampled_from(OUTCOMES))
-    def settle(self, data: st.DataObject, to: State) -> None:
+    def settle(self, data: st.DataObject, to: IntentState) -> None:
         name, known = self.some_intent(data)
         allowed = to in SETTLES.get(known.state, set()) or to == known.state
         with self.refused(not allowed):
@@ -276,7 +276,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def every_intent_stands_where_the_model_has_it(self) -> None:
         for ledger in self.ledgers:
-            found: dict[str, State] = {intent.intent_id: intent.state for intent in ledger.intents(limit=1_000)}
+            found: dict[str, IntentState] = {intent.intent_id: intent.state for intent in ledger.intents(limit=1_000)}
             assert found == {name: known.state for name, known in self.known.items()}
 
     @invariant()

@@ -8,7 +8,7 @@ import pytest
 
 from safety.ledger import Ledger, rows
 from safety.terms.facts import Outcome
-from safety.terms.intent import Admission, State
+from safety.terms.intent import Admission, IntentState
 from safety.terms.proposal import Action
 
 from .books import CALLER, Clock, deployment, go, order, post, proposal, says
@@ -68,12 +68,12 @@ def test_another_service_is_another_intent(ledger: Ledger, clock: Clock) -> None
 @pytest.mark.parametrize(("later", "repeated"), [(0.0, True), (119.9, True), (120.0, False)])
 @pytest.mark.parametrize("outcome", ["SENT", "ACKED", "UNKNOWN", "ABSENT"])
 def test_what_was_sent_is_the_same_for_a_while(
-    ledger: Ledger, clock: Clock, outcome: State, later: float, repeated: bool
+    ledger: Ledger, clock: Clock, outcome: IntentState, later: float, repeated: bool
 ) -> None:
     intent = ask(ledger, clock, order(), Outcome.PASS).intent
     assert intent is not None
     ledger.claim(intent.intent_id, go)
-    before: dict[State, tuple[State, ...]] = {"SENT": (), "ABSENT": ("UNKNOWN", "ABSENT")}
+    before: dict[IntentState, tuple[IntentState, ...]] = {"SENT": (), "ABSENT": ("UNKNOWN", "ABSENT")}
     for step in before.get(outcome, (outcome,)):
         ledger.settle(intent.intent_id, step)
     clock.forward(later)

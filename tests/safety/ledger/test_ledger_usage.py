@@ -10,7 +10,7 @@ import pytest
 from api.errors import InvalidInput
 from safety.ledger import Ledger
 from safety.terms.facts import Outcome, Similar, Usage
-from safety.terms.intent import Intent, State
+from safety.terms.intent import Intent, IntentState
 from safety.terms.proposal import Action
 
 from .books import CALLER, MONEY, Clock, admitted, approved, deployment, go, order, post, proposal, sent, within
@@ -24,7 +24,7 @@ def used(ledger: Ledger, action: Action | None = None) -> Usage:
     return ledger.usage("real", order() if action is None else action)
 
 
-def brought(ledger: Ledger, clock: Clock, state: State) -> Intent:
+def brought(ledger: Ledger, clock: Clock, state: IntentState) -> Intent:
     """The usual order in a state."""
     if state in {"PENDING", "DECLINED", "EXPIRED"}:
         intent = admitted(ledger, clock, outcome=Outcome.REQUIRE)
@@ -37,7 +37,7 @@ def brought(ledger: Ledger, clock: Clock, state: State) -> Intent:
     if state == "APPROVED":
         return admitted(ledger, clock)
     intent = sent(ledger, clock)
-    before: dict[State, tuple[State, ...]] = {"SENT": (), "ABSENT": ("UNKNOWN", "ABSENT")}
+    before: dict[IntentState, tuple[IntentState, ...]] = {"SENT": (), "ABSENT": ("UNKNOWN", "ABSENT")}
     for step in before.get(state, (state,)):
         intent = ledger.settle(intent.intent_id, step)
     return intent
@@ -55,7 +55,7 @@ def test_nothing_is_used_at_the_beginning(ledger: Ledger, clock: Clock) -> None:
     ],
 )  # fmt: skip
 def test_everything_counts_that_has_or_may_yet_have_an_effect(
-    ledger: Ledger, clock: Clock, state: State, counts: bool
+    ledger: Ledger, clock: Clock, state: IntentState, counts: bool
 ) -> None:
     brought(ledger, clock, state)
     usage = used(ledger)
@@ -215,7 +215,7 @@ def test_unknown_outcomes_and_orders_in_flight_are_counted_here_and_anywhere(led
 
 
 def test_failures_in_a_row_end_with_an_acknowledged_order(ledger: Ledger, clock: Clock) -> None:
-    outcomes: tuple[State, ...] = ("ACKED", "REJECTED", "UNKNOWN", "NOT_SENT")
+    outcomes: tuple[IntentState, ...] = ("ACKED", "REJECTED", "UNKNOWN", "NOT_SENT")
     for number, outcome in enumerate(outcomes):
         clock.forward(1)
         ledger.settle(sent(ledger, clock, order(str(number + 1))).intent_id, outcome)

@@ -20,8 +20,8 @@ from typing import Any, Final, TypeVar
 from api.orders import OrderType
 from safety.policy.evaluation import LIVE, Policy, evaluate
 from safety.policy.limits import Limits
-from safety.terms.facts import AccountFacts, Decision, Facts, Outcome, Quote, Resting, Similar, Usage
-from safety.terms.proposal import Order
+from safety.terms.facts import AccountFacts, Facts, Outcome, PolicyDecision, Quote, RestingOrder, Similar, Usage
+from safety.terms.proposal import OrderTerms
 from tests.safety.policy.oracle import Oracle
 
 NOW: Final = 1_795_000_000.0
@@ -89,7 +89,7 @@ def near(dice: Dice, centre: Decimal, *shares: str) -> Decimal:
     return exact + (dice.any(D(0), D("1e-9"), D("-1e-9")) if share else 0)
 
 
-def random_order(dice: Dice, market: Market) -> Order:
+def random_order(dice: Dice, market: Market) -> OrderTerms:
     """An order of a round value, with a price near the market's; seldom one that makes no sense."""
     usd = D(dice.mostly(dice.any(*SMALL), *LARGE, times=0.85))
     amount = (usd / (market.price * market.rate)).quantize(D("1e-12"), ROUND_HALF_EVEN)
@@ -100,7 +100,7 @@ def random_order(dice: Dice, market: Market) -> Order:
     else:
         price = near(dice, market.price, "0.005", "0.01", "0.0100001", "0.02", "0.0200001", "0.1", "0.15")
     leverage = dice.mostly(1, 2, 3, 4, 125, None) if market.kind == "perpetual" else None
-    order = Order(
+    order = OrderTerms(
         account_id="acc-1",
         exchange=market.exchange,  # pyright: ignore[reportArgumentType] - of the table above
         market_type=market.kind,  # pyright: ignore[reportArgumentType] - likewise
@@ -196,7 +196,7 @@ def random_limits(dice: Dice) -> Limits:
     return Limits.model_validate(usual)
 
 
-def random_facts(dice: Dice, market: Market, order: Order) -> Facts:
+def random_facts(dice: Dice, market: Market, order: OrderTerms) -> Facts:
     """Most of the facts of a quiet hour."""
     unit = market.price * market.rate
     quote = dice.mostly(
@@ -217,12 +217,12 @@ def random_facts(dice: Dice, market: Market, order: Order) -> Facts:
     )
 
 
-def random_account(dice: Dice, market: Market, order: Order, unit: Decimal) -> AccountFacts:
+def random_account(dice: Dice, market: Market, order: OrderTerms, unit: Decimal) -> AccountFacts:
     """Some money, sometimes a position and resting orders."""
     size = order.amount * dice.mostly(0, 1, 2, -1, -2, D("0.5"), D("0.999999"), D("-0.999999"), times=0.7)
     count = dice.mostly(0, 1, 2, 3, times=0.8)
     resting = [
-        Resting(
+        RestingOrder(
             dice.mostly(order.symbol, *market.others, times=0.7),
             dice.any("buy", "sell"),
             dice.mostly(dice.any(order.price, market.price, market.price * 2), None),
@@ -252,7 +252,7 @@ def random_account(dice: Dice, market: Market, order: Order, unit: Decimal) -> A
     )
 
 
-def random_usage(dice: Dice, order: Order) -> Usage:
+def random_usage(dice: Dice, order: OrderTerms) -> Usage:
     """A quiet hour, sometimes a busy one."""
     return Usage(
         notional_24h=dice.mostly(D(0), *(D(1_000) - D(value) for value in SMALL)),
@@ -289,7 +289,7 @@ def random_usage(dice: Dice, order: Order) -> Usage:
     )
 
 
-def likeness(dice: Dice, order: Order) -> Similar:
+def likeness(dice: Dice, order: OrderTerms) -> Similar:
     """An earlier intent, nearly or exactly the same."""
     factor = dice.any(D(1), D("1.0099"), D("1.0102"), D("0.9901"), D("0.9899"), D(2))
     price = None if order.price is None else order.price * dice.any(D(1), D("0.991"), D("0.98"))
@@ -302,7 +302,7 @@ def likeness(dice: Dice, order: Order) -> Similar:
 class Case:
     """One question for both."""
 
-    order: Order
+    order: OrderTerms
     policy: Policy
     facts: Facts
     again: bool
@@ -319,7 +319,7 @@ def case(seed: int) -> Case:
     return Case(order, policy, known, dice.mostly(False, True, times=0.9))
 
 
-def disagreement(asked: Case, decision: Decision) -> str | None:
+def disagreement(asked: Case, decision: PolicyDecision) -> str | None:
     """How the policy's decision differs from the oracle's, or `None`."""
     limits = asked.policy.paper if asked.facts.money == "paper" else asked.policy.live
     expected = Oracle(asked.order, limits, asked.facts).verdicts(again=asked.again)

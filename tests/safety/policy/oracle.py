@@ -13,8 +13,8 @@ from fractions import Fraction
 from typing import Final
 
 from safety.policy.limits import Limits
-from safety.terms.facts import AccountFacts, Facts, Resting
-from safety.terms.proposal import Order
+from safety.terms.facts import AccountFacts, Facts, RestingOrder
+from safety.terms.proposal import OrderTerms
 
 DOLLARS: Final = ("USD", "USDT", "USDC")
 LARGEST: Final = ("BTC", "ETH", "XRP", "BNB", "SOL", "DOGE", "TRX", "ADA", "LINK", "AVAX")
@@ -63,7 +63,7 @@ class Unknown(Exception):
 class Oracle:
     """One order under one set of limits."""
 
-    def __init__(self, order: Order, limits: Limits, facts: Facts) -> None:
+    def __init__(self, order: OrderTerms, limits: Limits, facts: Facts) -> None:
         self.order, self.facts, self.usage = order, facts, facts.usage
         self.limits = limits
         self.real = facts.money == "real"
@@ -149,7 +149,7 @@ class Oracle:
             raise Unknown
         return Fraction(self.account().equity_usd or 0)
 
-    def mine(self, resting: Resting) -> bool:
+    def mine(self, resting: RestingOrder) -> bool:
         return resting.symbol == self.order.symbol
 
     def reduces(self) -> bool:
@@ -162,11 +162,11 @@ class Oracle:
         after = size + (signed if self.order.side == "buy" else -signed)
         return size != 0 and abs(after) < abs(size) and after * size >= 0
 
-    def resting_entries(self) -> list[Resting]:
+    def resting_entries(self) -> list[RestingOrder]:
         """Resting orders that are not the stop or target of a plan: only these can open a position."""
         return [resting for resting in self.account().open_orders if resting.role is None]
 
-    def resting_value(self, resting: Resting) -> Fraction:
+    def resting_value(self, resting: RestingOrder) -> Fraction:
         quote = self.parts(resting.symbol)[1]
         if quote == self.parts(self.order.symbol)[1]:
             rate = self.rate()

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from safety.policy.evaluation import evaluate
-from safety.terms.facts import Finding
-from safety.terms.proposal import Action, Order
+from safety.terms.facts import RuleResult
+from safety.terms.proposal import Action, OrderTerms
 from tests.safety.policy.scenarios import NOW, facts, policy
 from tests.safety.policy.test_rules_at_their_limits import ROWS, Row
 
@@ -36,7 +36,7 @@ def _row(row: Row) -> Iterator[str]:
     yield f"    suggested: {_difference(row.action, decision.suggestion)}"
 
 
-def _numbers(action: Action, finding: Finding) -> str:
+def _numbers(action: Action, finding: RuleResult) -> str:
     resets = None if finding.resets_at is None else f"{finding.resets_at - NOW:.3f} s"
     parts = {
         "limit": finding.limit,
@@ -49,7 +49,7 @@ def _numbers(action: Action, finding: Finding) -> str:
     return ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
 
 
-def _difference(action: Action, other: Order | None) -> str:
+def _difference(action: Action, other: OrderTerms | None) -> str:
     if other is None:
         return "nothing"
     return " ".join(

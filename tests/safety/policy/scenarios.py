@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from safety.policy.evaluation import LIVE, Policy, evaluate
 from safety.policy.limits import Limited, Limits, meet
-from safety.terms.facts import AccountFacts, Facts, Outcome, Quote, Resting, Similar, Usage
-from safety.terms.proposal import Action, Deployment, Order, Publication
+from safety.terms.facts import AccountFacts, Facts, Outcome, Quote, RestingOrder, Similar, Usage
+from safety.terms.proposal import Action, DeploymentTerms, OrderTerms, PublicationTerms
 
 NOW: Final = 1_795_000_000.0
 
-BUY: Final = Order(
+BUY: Final = OrderTerms(
     account_id="acc-1",
     exchange="binance",
     market_type="spot",
@@ -92,9 +92,9 @@ def facts(**changed: Any) -> Facts:
     return replace(KNOWN, **{"usage": replace(KNOWN.usage, **usage), "account": replace(HOLDING, **account), **changed})
 
 
-def rest(side: str, price: str | None, remaining: str = "0.0001", symbol: str = "BTC/USDT") -> Resting:
+def rest(side: str, price: str | None, remaining: str = "0.0001", symbol: str = "BTC/USDT") -> RestingOrder:
     """An own resting order."""
-    return Resting(symbol, side, None if price is None else Decimal(price), Decimal(remaining))
+    return RestingOrder(symbol, side, None if price is None else Decimal(price), Decimal(remaining))
 
 
 def earlier(age: float = 10, amount: str = "0.0005", price: str | None = "60000", state: str = "ACKED") -> Similar:
@@ -117,5 +117,5 @@ def against(action: Action, limits: Policy, known: Facts, *, again: bool = False
     }
 
 
-DEPLOYMENT: Final = Deployment(action="subscribe", strategy_id="st-1", account_id="acc-1")
-POST: Final = Publication(action="post", body='{"category":"market_talk","title":"Hello"}')
+DEPLOYMENT: Final = DeploymentTerms(action="subscribe", strategy_id="st-1", account_id="acc-1")
+POST: Final = PublicationTerms(action="post", body='{"category":"market_talk","title":"Hello"}')

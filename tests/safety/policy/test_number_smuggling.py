@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from api.orders import PlaceRequest
 from api.outputs import from_wire
-from safety.terms.proposal import Order
+from safety.terms.proposal import OrderTerms
 from tests.safety.policy.scenarios import BUY, against, facts, policy
 
 CALL: Final[dict[str, Any]] = {
@@ -149,4 +149,4 @@ def test_an_amount_that_is_taken_is_taken_exactly(amount: Decimal) -> None:
     except ValidationError:
         assert amount == 0 or amount >= 10**18
     else:
-        assert Order.of(request).amount == amount
+        assert OrderTerms.of(request).amount == amount

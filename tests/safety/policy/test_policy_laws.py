@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.errors import InvalidInput
-from safety.policy.case import Case, Missing, Rule, Worth
+from safety.policy.case import Case, Missing, OrderValue, Rule
 from safety.policy.evaluation import CEILINGS, LIVE, PAPER, RULES, Policy, evaluate, findings_of, needs
 from safety.policy.limits import Limits, meet
 from safety.terms.facts import Facts, Outcome
-from safety.terms.proposal import Order
+from safety.terms.proposal import OrderTerms
 from tests.safety.policy.differential import Dice, case, random_limits
 from tests.safety.policy.scenarios import BUY, DEPLOYMENT, KNOWN, POST, against, at_least_as_tight, facts, paper, policy
 
@@ -108,7 +108,7 @@ def test_without_a_fact_that_is_needed_nothing_passes(seed: int) -> None:
             )
 
 
-def _only_shrinks(order: Order, known: Facts) -> bool:
+def _only_shrinks(order: OrderTerms, known: Facts) -> bool:
     """A price or rate may be missing if the only limits that count money allow orders that shrink a position."""
     return known.account is not None and order.symbol in known.account.positions
 
@@ -147,7 +147,7 @@ def test_an_exception_inside_a_rule_is_a_denial(error: Exception) -> None:
     def broken(_: Case) -> None:
         raise error
 
-    finding = Rule("R99_BROKEN", broken, frozenset({"order"}), once=False).judge(Case(BUY, LIVE, KNOWN, Worth()))
+    finding = Rule("R99_BROKEN", broken, frozenset({"order"}), once=False).judge(Case(BUY, LIVE, KNOWN, OrderValue()))
 
     assert finding.outcome is Outcome.DENY
     assert type(error).__name__ in finding.reason
@@ -157,13 +157,15 @@ def test_a_symbol_that_is_none_denies_with_its_own_words() -> None:
     def unreadable(_: Case) -> None:
         raise InvalidInput("no such symbol", suggestion="Use another")
 
-    finding = Rule("R99_BROKEN", unreadable, frozenset({"order"}), once=False).judge(Case(BUY, LIVE, KNOWN, Worth()))
+    finding = Rule("R99_BROKEN", unreadable, frozenset({"order"}), once=False).judge(
+        Case(BUY, LIVE, KNOWN, OrderValue())
+    )
 
     assert (finding.outcome, finding.reason, finding.what_to_do) == (Outcome.DENY, "no such symbol", "Use another")
 
 
 def test_a_case_without_a_fact_says_which_is_missing() -> None:
-    empty = Case(DEPLOYMENT, LIVE, replace(KNOWN, account=None), Worth(missing="no price"))
+    empty = Case(DEPLOYMENT, LIVE, replace(KNOWN, account=None), OrderValue(missing="no price"))
 
     with pytest.raises(TypeError):
         _ = empty.order

@@ -11,18 +11,18 @@ import pytest
 from safety.exits import know
 from safety.policy.evaluation import needs
 from safety.policy.limits import Limits
-from safety.terms.proposal import Publication
+from safety.terms.proposal import PublicationTerms
 from tests.safety.policy.scenarios import KNOWN, against, facts, policy
 
 KNOWN_TEXTS: Final = ("ab-1234", "acc-7731-main", "10482.55", "api-99", "77", "Zoë Berg")
 
 
-def post(**fields: Any) -> Publication:
+def post(**fields: Any) -> PublicationTerms:
     """A post with these fields."""
-    return Publication(action="post", body=json.dumps({"category": "market_talk", "title": "Hello", **fields}))
+    return PublicationTerms(action="post", body=json.dumps({"category": "market_talk", "title": "Hello", **fields}))
 
 
-def objecting(action: Publication) -> dict[str, str]:
+def objecting(action: PublicationTerms) -> dict[str, str]:
     """Which rules object when those texts are known."""
     return against(action, policy(), replace(KNOWN, known_texts=KNOWN_TEXTS))
 
@@ -109,21 +109,21 @@ def test_every_text_of_a_body_is_read() -> None:
 
 @pytest.mark.parametrize("url", ["http://a.example/x.png", "https://127.0.0.1/x.png", "https://localhost/x.png", 5])
 def test_an_avatar_is_a_public_https_address(url: Any) -> None:
-    profile = Publication(action="profile", body=json.dumps({"avatar_url": url}))
+    profile = PublicationTerms(action="profile", body=json.dumps({"avatar_url": url}))
 
     assert objecting(profile) == {"R32": "DENY"}
 
 
 @pytest.mark.parametrize("url", ["https://a.example.com/x.png", None])
 def test_a_public_avatar_waits_for_a_human(url: str | None) -> None:
-    profile = Publication(action="profile", body=json.dumps({"avatar_url": url, "display_name": "Ada"}))
+    profile = PublicationTerms(action="profile", body=json.dumps({"avatar_url": url, "display_name": "Ada"}))
 
     assert objecting(profile) == {"R32": "REQUIRE"}
 
 
 @pytest.mark.parametrize("body", ["", "{", "not json", "[]", '"text"', "null", '{"a":NaN'])
 def test_a_body_that_cannot_be_read_is_refused(body: str) -> None:
-    assert objecting(Publication(action="post", body=body)) == {"R32": "DENY"}
+    assert objecting(PublicationTerms(action="post", body=body)) == {"R32": "DENY"}
 
 
 def test_known_texts_are_asked_for_where_they_are_compared() -> None:

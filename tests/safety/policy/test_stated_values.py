@@ -15,7 +15,7 @@ from safety.policy.explain import explain, left
 from safety.policy.limits import Limits
 from safety.terms.facts import Outcome, Quote
 from safety.terms.intent import Admission, Caller, Intent
-from safety.terms.proposal import Proposal, Publication
+from safety.terms.proposal import Proposal, PublicationTerms
 from tests.safety.policy.scenarios import BUY, NOW, POST, against, earlier, facts, paper, policy
 
 D = Decimal
@@ -211,7 +211,7 @@ def test_without_a_span_no_order_is_a_duplicate() -> None:
 
 
 def test_a_publication_that_is_no_object_is_denied_for_that_reason() -> None:
-    found = evaluate(Publication(action="post", body='["a", "b"]'), policy(), facts())
+    found = evaluate(PublicationTerms(action="post", body='["a", "b"]'), policy(), facts())
 
     [denial] = [each for each in found.findings if each.outcome is Outcome.DENY]
     assert denial.reason == "the body is not an object of fields"

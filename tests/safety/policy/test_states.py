@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 import pytest
 
-from safety.terms.intent import COUNTED, MOVES, UNDECIDED, State, may_move
+from safety.terms.intent import COUNTED, MOVES, UNDECIDED, IntentState, may_move
 
 ALLOWED: Final = """
 PENDING APPROVED DECLINED EXPIRED EXPIRED_DRIFT HALTED
@@ -17,7 +17,7 @@ NOT_SENT SENT DECLINED EXPIRED EXPIRED_DRIFT HALTED
 UNKNOWN ACKED ABSENT
 ABSENT ACKED
 """
-STATES: Final[tuple[State, ...]] = get_args(State)
+STATES: Final[tuple[IntentState, ...]] = get_args(IntentState)
 
 
 def allowed() -> set[tuple[str, str]]:
@@ -27,7 +27,7 @@ def allowed() -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("current", STATES)
-def test_only_the_moves_of_the_table_are_made(current: State) -> None:
+def test_only_the_moves_of_the_table_are_made(current: IntentState) -> None:
     assert {to for to in STATES if may_move(current, to)} == {to for start, to in allowed() if start == current}
 
 
@@ -39,7 +39,7 @@ def test_only_what_was_certainly_not_sent_is_sent_again() -> None:
 
 
 def test_an_absent_order_is_never_sent_again_however_long_one_waits() -> None:
-    reached: set[State] = {"ABSENT"}
+    reached: set[IntentState] = {"ABSENT"}
     for _ in STATES:
         reached |= {to for current, to in product(reached, STATES) if may_move(current, to)}
 

@@ -12,14 +12,14 @@ from safety.policy.evaluation import LIVE, PAPER, RULES, Policy, Trip, evaluate,
 from safety.policy.explain import Remaining, explain, explained_markdown, left
 from safety.policy.limits import Limits
 from safety.terms.facts import Facts, Outcome, Quote
-from safety.terms.proposal import Order
+from safety.terms.proposal import OrderTerms
 from tests.safety.policy.scenarios import ALLOWING, BUY, NOW, PERPETUAL, PREDICTION, earlier, facts, policy, rest
 
 D = Decimal
 SELL: Final = BUY.model_copy(update={"side": "sell"})
 
 
-def suggestion(order: Order, known: Facts | None = None, **limits: Any) -> dict[str, Any]:
+def suggestion(order: OrderTerms, known: Facts | None = None, **limits: Any) -> dict[str, Any]:
     """The suggested replacement for an order, as far as it differs."""
     found = evaluate(order, policy(**limits), known or facts()).suggestion
     if found is None:
@@ -76,7 +76,7 @@ def suggestion(order: Order, known: Facts | None = None, **limits: Any) -> dict[
     ],
 )
 def test_a_denied_order_is_corrected(
-    order: Order, limits: dict[str, Any], known: dict[str, Any], expected: dict[str, Any]
+    order: OrderTerms, limits: dict[str, Any], known: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     assert suggestion(order, facts(**known), **limits) == expected
 
@@ -98,7 +98,7 @@ def test_a_denied_order_is_corrected(
     ],
 )
 def test_what_no_smaller_order_can_fix_has_no_suggestion(
-    order: Order, limits: dict[str, Any], known: dict[str, Any]
+    order: OrderTerms, limits: dict[str, Any], known: dict[str, Any]
 ) -> None:
     assert suggestion(order, facts(**known), **limits) == {}
 

@@ -15,15 +15,17 @@ from safety.human.in_force import covers, trusted
 from safety.human.signing import enrol
 from safety.ledger import Ledger
 from safety.policy.evaluation import LIVE
-from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
+from safety.terms.facts import Outcome, PolicyDecision, RuleResult, SwitchState, Usage
 from safety.terms.intent import GO, Caller, Intent, Verdict
-from safety.terms.proposal import Deployment, Order, Proposal
+from safety.terms.proposal import DeploymentTerms, OrderTerms, Proposal
 from server.cli.approve import WAIT_SECONDS
 from tests.server.cli.shell import Done, run_here
 from tests.server.cli.terminal import PATIENCE, Terminal, cold_terminal, terminal
 
 PASSPHRASE = "correct horse battery"
-REQUIRED = Decision(Outcome.REQUIRE, (Finding("R28_APPROVAL", Outcome.REQUIRE, "asks"),), "ab" * 32, Decimal(30))
+REQUIRED = PolicyDecision(
+    Outcome.REQUIRE, (RuleResult("R28_APPROVAL", Outcome.REQUIRE, "asks"),), "ab" * 32, Decimal(30)
+)
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def asked(ledger: Ledger) -> Asked:
     """Let an order wait for a human."""
 
     def propose(symbol: str = "BTC/USDT", worth: Decimal | None = Decimal(30)) -> Intent:
-        order = Order(
+        order = OrderTerms(
             account_id="a1",
             exchange="binance",
             market_type="spot",
@@ -83,7 +85,7 @@ def asked(ledger: Ledger) -> Asked:
     return propose
 
 
-def required(_used: Usage, _switch: SwitchState) -> Decision:
+def required(_used: Usage, _switch: SwitchState) -> PolicyDecision:
     """A policy that always asks."""
     return REQUIRED
 
@@ -141,7 +143,7 @@ def test_a_human_reads_the_order_types_the_passphrase_and_reads_the_outcome(
 def test_a_deployed_strategy_is_shown_as_a_subscription(home: Path, ledger: Ledger) -> None:
     now = time.time()
     deployed = Proposal(
-        action=Deployment(action="subscribe", strategy_id="s1", account_id="a1"),
+        action=DeploymentTerms(action="subscribe", strategy_id="s1", account_id="a1"),
         money="real",
         service="https://hey-traders.com/api/v1",
         policy_hash="ab" * 32,

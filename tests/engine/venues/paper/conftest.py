@@ -15,16 +15,16 @@ from anyio.to_thread import run_sync
 from api.accounts import BalancesRequest, BalancesResponse
 from api.errors import HeyTradersError, NotFound
 from api.exchanges import ExchangeId
-from api.orders import CancelRequest, ListRequest, Order, PlacedOrder, PlaceRequest
+from api.orders import CancelRequest, Order, OrdersRequest, PlacedOrder, PlaceRequest
 from api.symbols import Instrument
 from api.times import AcceleratedClock, Timeframe
-from engine.feeds.feed import Candles, Listing
+from engine.feeds.feed import Candles, InstrumentListing
 from engine.feeds.market import FundingRates
 from engine.frame import Bars
 from engine.store.database import Store, default_url
 from engine.venues.paper.accounts import PaperAccounts
 from engine.venues.paper.administration import Administration
-from engine.venues.paper.ledger import verify
+from engine.venues.paper.postings import verify
 from engine.venues.paper.records import read_accounts
 
 START = 1_750_075_200
@@ -56,7 +56,7 @@ class Market:
     """Hand-written minute bars. `tick` closes a minute for every instrument."""
 
     clock: AcceleratedClock
-    listed: dict[Instrument, Listing]
+    listed: dict[Instrument, InstrumentListing]
     bars: dict[Instrument, list[Bar]]
     rates: dict[Instrument, list[tuple[int, float]]] = field(default_factory=dict[Instrument, list[tuple[int, float]]])
 
@@ -76,11 +76,11 @@ class Market:
         """Resolve a prediction market."""
         self.listed[token] = replace(self.listed[token], payout=payout, resolves_at=int(self.clock.now()))
 
-    def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
+    def listings(self, exchange: ExchangeId) -> Sequence[InstrumentListing]:
         """See `Feed`."""
         return [one for one in self.listed.values() if one.instrument.exchange == exchange]
 
-    def listing(self, instrument: Instrument) -> Listing:
+    def listing(self, instrument: Instrument) -> InstrumentListing:
         """See `Feed`."""
         if instrument not in self.listed:
             raise NotFound(f"{instrument.ticker} is not listed")
@@ -121,7 +121,7 @@ def a_market(clock: AcceleratedClock) -> Market:
         RAIN: ("0.01", "0.01", 0.60),
     }
     listed = {
-        instrument: Listing(instrument, rank, None, (), tick, lot, "simulated", title="Will it rain?")
+        instrument: InstrumentListing(instrument, rank, None, (), tick, lot, "simulated", title="Will it rain?")
         for rank, (instrument, (tick, lot, _)) in enumerate(steps.items(), start=1)
     }
     return Market(clock, listed, {instrument: [flat(price)] for instrument, (_, _, price) in steps.items()})
@@ -157,7 +157,7 @@ class Bench:
 
     async def orders(self, **filters: Any) -> list[Order]:
         """Orders, newest first."""
-        return (await run_sync(self.broker.orders, ListRequest(**filters))).orders
+        return (await run_sync(self.broker.orders, OrdersRequest(**filters))).orders
 
     async def order(self, order_id: str | None) -> Order:
         """The current state of an order."""

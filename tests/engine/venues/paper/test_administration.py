@@ -11,7 +11,7 @@ from api.errors import HeyTradersError, InvalidInput, NotFound
 from engine.store.accounts import balances_table, ledger_table, orders_table, positions_table
 from engine.trading_rules import text
 from engine.venues.paper.administration import Administration
-from engine.venues.paper.ledger import verify
+from engine.venues.paper.postings import verify
 from engine.venues.paper.records import read_accounts
 
 from .conftest import OWNER, Bench

@@ -9,7 +9,7 @@ from anyio.to_thread import run_sync
 from api.accounts import OpenOrdersRequest
 from api.errors import InvalidInput, NotFound
 from api.exchanges import EXCHANGES
-from api.orders import ListRequest
+from api.orders import OrdersRequest
 
 from .conftest import BTC, BTC_WON, ETH, TOKEN, Bench, Refused, flat
 
@@ -29,7 +29,7 @@ async def test_an_owner_has_one_account_for_each_exchange_in_its_currency(desk: 
 
 async def test_owners_see_their_own_accounts_only(desk: Bench, changes_nothing: Refused) -> None:
     await desk.place("binance", "BTC/USDT", "buy", "0.01")
-    others = desk.accounts_of("agent_other").orders(ListRequest())
+    others = desk.accounts_of("agent_other").orders(OrdersRequest())
 
     assert others.orders == []
     assert len(desk.accounts_of("agent_other").accounts()) == len(EXCHANGES)
@@ -63,7 +63,7 @@ async def test_orders_are_listed_newest_first_by_every_filter(desk: Bench) -> No
     assert await labels(limit=2) == "ed"
     assert await labels(limit=2, offset=3) == "ba"
     assert await labels(offset=5) == ""
-    page = desk.broker.orders(ListRequest(limit=2, offset=1, status="OPEN"))
+    page = desk.broker.orders(OrdersRequest(limit=2, offset=1, status="OPEN"))
     assert (page.total, page.limit, page.offset, len(page.orders)) == (3, 2, 1, 2)
 
 

@@ -21,7 +21,7 @@ from api.orders import Order
 from api.symbols import Instrument
 from api.times import AcceleratedClock
 from engine.frame import Bars, Frame
-from engine.program import Emission, Entry, Side, Size
+from engine.program import DirectionSign, Emission, Entry, Size
 from engine.simulation.kernel import simulate
 from engine.simulation.result import Simulation
 from engine.simulation.settings import SimulationSettings
@@ -41,7 +41,7 @@ class Plan:
     Bars follow the one that closes at 100,000, where the order is placed.
     """
 
-    side: Side
+    side: DirectionSign
     limit: int | None
     leverage: int | None
     stop: float | None
@@ -140,7 +140,7 @@ def moves(draw: st.DrawFn, opened: float | None = None) -> Bar:
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     leverage = draw(st.sampled_from([None, 1, 5, 20]))
-    side: Side = 1 if leverage is None else draw(st.sampled_from([1, -1]))
+    side: DirectionSign = 1 if leverage is None else draw(st.sampled_from([1, -1]))
     below, above = (95_000, 97_000, 98_000, 99_000), (101_000, 102_000, 103_000, 105_000)
     limit = draw(st.sampled_from([None, *(below if side > 0 else above)]))
     stop = draw(st.sampled_from([None, 0.02, 0.05, 0.13]))

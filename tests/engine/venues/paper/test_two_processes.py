@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from api.exchanges import EXCHANGES
-from api.orders import ListRequest, Order, PlaceRequest
+from api.orders import Order, OrdersRequest, PlaceRequest
 from api.times import AcceleratedClock
 from engine.access import LOCAL_AGENT
 from engine.engine import Engine, EngineSettings
@@ -135,7 +135,7 @@ async def test_a_thousand_orders_of_two_processes_leave_sound_books(tmp_path: Pa
 
 async def _books_are_sound(home: Path, url: str) -> list[Order]:
     engine = await Engine.open(EngineSettings(home, url), AcceleratedClock(START + 7 * 3600))
-    listed = engine.venues.paper(LOCAL_AGENT).orders(ListRequest.model_validate({"limit": 200}))
+    listed = engine.venues.paper(LOCAL_AGENT).orders(OrdersRequest.model_validate({"limit": 200}))
     await engine.aclose()
     with _office(url) as office:
         assert office.verify() == {f"paper-{exchange}": [] for exchange in EXCHANGES}

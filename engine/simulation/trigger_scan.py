@@ -13,15 +13,15 @@ import numpy as np
 
 from engine.frame import Bools, Floats
 
-from .account import Ledger, Position
-from .market import Costs, Market
-from .pending import Book
+from .account import OpenPosition, SimulatedAccount
+from .market import Costs, TradedInstrument
+from .pending import PendingOrders
 
 FIRST_CHUNK = 256
 LARGEST_CHUNK = 65_536
 
 
-def guarded(position: Position, costs: Costs) -> bool:
+def guarded(position: OpenPosition, costs: Costs) -> bool:
     """Whether a price can close the position."""
     return (
         position.stop is not None
@@ -32,7 +32,7 @@ def guarded(position: Position, costs: Costs) -> bool:
     )
 
 
-def see(position: Position, market: Market, bar: int) -> None:
+def see(position: OpenPosition, market: TradedInstrument, bar: int) -> None:
     """Bring the peak of a trailed position up to the bar before `bar`."""
     if position.trail is None or position.seen >= bar - 1:
         return
@@ -44,7 +44,7 @@ def see(position: Position, market: Market, bar: int) -> None:
     position.seen = bar - 1
 
 
-def first_touch(position: Position, market: Market, start: int, stop: int) -> int:
+def first_touch(position: OpenPosition, market: TradedInstrument, start: int, stop: int) -> int:
     """The first bar in [start, stop) on which a price closes the position, else `stop`.
 
     The position's peak must be known up to the bar before `start` (`see`).
@@ -67,7 +67,7 @@ def first_true(mask: Bools, start: int) -> int:
     return start + (index if mask[index] else len(mask))
 
 
-def _trailing_levels(position: Position, trail: float, level: float, best: Floats) -> Floats:
+def _trailing_levels(position: OpenPosition, trail: float, level: float, best: Floats) -> Floats:
     """The exit price of each bar: the trail follows the best price of the bars before, never its own."""
     follow = np.fmax if position.side > 0 else np.fmin
     before = np.empty(len(best))
@@ -78,24 +78,26 @@ def _trailing_levels(position: Position, trail: float, level: float, best: Float
     return follow(before, level)
 
 
-Prices = tuple[float, float, float]
+BarPrices = tuple[float, float, float]
 """What resting orders wait for: a low at or below, a high at or above, a close above."""
 
 
-class Lookout:
+class TriggerScan:
     """Finds the next bar whose prices may trigger something, and scans no bar twice for the same prices."""
 
-    def __init__(self, markets: Sequence[Market], ledger: Ledger, book: Book, size: int) -> None:
-        self._markets, self._ledger, self._book, self._size = markets, ledger, book, size
-        self._orders: dict[int, tuple[Prices, int, int]] = {}
+    def __init__(
+        self, markets: Sequence[TradedInstrument], account: SimulatedAccount, book: PendingOrders, size: int
+    ) -> None:
+        self._markets, self._account, self._book, self._size = markets, account, book, size
+        self._orders: dict[int, tuple[BarPrices, int, int]] = {}
         self._resolutions = sorted(m.resolution for m in markets if m.resolution is not None)
 
     def next(self, bar: int) -> int:
         """The first bar from `bar` on that must be visited; past the end if there is none."""
         index = bisect_left(self._resolutions, bar)
         found = self._resolutions[index] if index < len(self._resolutions) else self._size
-        for slot in self._ledger.order:
-            position = self._ledger.positions[slot]
+        for slot in self._account.order:
+            position = self._account.positions[slot]
             if position.clear < bar:
                 self._look(position, self._markets[slot[0]], bar)
             found = min(found, position.clear)
@@ -103,7 +105,7 @@ class Lookout:
             found = min(found, self._look_for_orders(k, bar))
         return found
 
-    def _look(self, position: Position, market: Market, bar: int) -> None:
+    def _look(self, position: OpenPosition, market: TradedInstrument, bar: int) -> None:
         """Rule out bars from `bar` on for a position; the scan resumes where it ended."""
         if not guarded(position, market.costs):
             position.clear = self._size
@@ -123,7 +125,7 @@ class Lookout:
             self._orders[k] = (prices, clear, min(4 * reach, LARGEST_CHUNK))
         return clear
 
-    def _awaited(self, k: int) -> Prices:
+    def _awaited(self, k: int) -> BarPrices:
         """The nearest prices at which a resting order of the instrument fills or a grid's rung is re-armed."""
         below, above, over = -math.inf, math.inf, math.inf
         for order in self._book.resting.get(k, ()):
@@ -134,11 +136,11 @@ class Lookout:
         for cell in self._book.cells.get(k, ()):
             if cell.armed:
                 below = max(below, cell.buy)
-            elif (k, cell.number) not in self._ledger.positions:
+            elif (k, cell.number) not in self._account.positions:
                 over = min(over, cell.buy)
         return below, above, over
 
-    def _look_for(self, market: Market, prices: Prices, bar: int, end: int) -> int:
+    def _look_for(self, market: TradedInstrument, prices: BarPrices, bar: int, end: int) -> int:
         below, above, over = prices
         low, high, close = market.low[bar:end], market.high[bar:end], market.close[bar:end]
         return first_true((low <= below) | (high >= above) | (close > over), bar)

@@ -28,8 +28,10 @@ from engine.venues.paper.records import AccountRecord, OrderRecord, PositionReco
 
 OwnBook = Literal["free", "held", "margin", "position"]
 WorldBook = Literal["funding", "venue", "fees", "pnl"]
-Book = OwnBook | WorldBook
-Kind = Literal["deposit", "withdrawal", "reset", "reserve", "release", "fill", "funding", "liquidation", "payout"]
+AnyBook = OwnBook | WorldBook
+PostingKind = Literal[
+    "deposit", "withdrawal", "reset", "reserve", "release", "fill", "funding", "liquidation", "payout"
+]
 
 OWN_BOOKS: Final = get_args(OwnBook)
 WORLD_BOOKS: Final[tuple[WorldBook, ...]] = ("funding", "venue", "fees", "pnl")
@@ -59,19 +61,19 @@ _BALANCES: Final = (
 class Line:
     """One side of a posting."""
 
-    book: Book
+    book: AnyBook
     asset: str
     amount: Decimal
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerRow:
+class StoredPosting:
     """A stored ledger line. `at` is unix milliseconds."""
 
     seq: int
     posting: str
-    kind: Kind
-    book: Book
+    kind: PostingKind
+    book: AnyBook
     asset: str
     amount: Decimal
     order_id: str | None
@@ -86,7 +88,7 @@ class Books:
     account: int
     now: int
 
-    def post(self, kind: Kind, lines: list[Line], *, order_id: str | None = None, at: int | None = None) -> None:
+    def post(self, kind: PostingKind, lines: list[Line], *, order_id: str | None = None, at: int | None = None) -> None:
         """Add a posting; lines with amount 0 are omitted.
 
         Raises:
@@ -116,7 +118,9 @@ class Books:
         ]
         self.connection.execute(sa.insert(ledger_table), rows)
 
-    def move(self, kind: Kind, asset: str, amount: Decimal, source: Book, target: Book, order_id: str | None) -> None:
+    def move(
+        self, kind: PostingKind, asset: str, amount: Decimal, source: AnyBook, target: AnyBook, order_id: str | None
+    ) -> None:
         """Post one amount from one book to another."""
         self.post(kind, [Line(source, asset, -amount), Line(target, asset, amount)], order_id=order_id)
 
@@ -162,7 +166,7 @@ class Books:
         return {"of_account": self.account, "of_book": book, "of_asset": asset}
 
 
-def rows(connection: sa.Connection, account: int, *, limit: int | None = None) -> Iterator[LedgerRow]:
+def rows(connection: sa.Connection, account: int, *, limit: int | None = None) -> Iterator[StoredPosting]:
     """The ledger of an account, newest last; with `limit`, its last rows."""
     wanted = sa.select(ledger_table).where(ledger_table.c.account == account)
     if limit is None:
@@ -171,7 +175,9 @@ def rows(connection: sa.Connection, account: int, *, limit: int | None = None) -
         last = wanted.order_by(ledger_table.c.seq.desc()).limit(limit).subquery()
         wanted = sa.select(last).order_by(last.c.seq)
     for row in connection.execute(wanted):
-        yield LedgerRow(row.seq, row.posting, row.kind, row.book, row.asset, Decimal(row.amount), row.order_id, row.at)
+        yield StoredPosting(
+            row.seq, row.posting, row.kind, row.book, row.asset, Decimal(row.amount), row.order_id, row.at
+        )
 
 
 def summed(connection: sa.Connection, account: int) -> tuple[dict[tuple[str, str], Decimal], list[str]]:
@@ -258,7 +264,7 @@ def _broken_orders(connection: sa.Connection, account: AccountRecord) -> list[st
 
 
 @dataclass(frozen=True, slots=True)
-class Fill:
+class PaperFill:
     """A part of an order that trades. `fee_rate` is a fraction of the value, `at` unix seconds,
     rounded up: bars that open then or later affect the new position. `tick` is the price step.
 
@@ -311,7 +317,7 @@ def closable_part(position: PositionRecord | None, direction: int) -> Decimal:
     return abs(size) if size * direction < 0 else ZERO
 
 
-def trade(order: OrderRecord, position: PositionRecord | None, fill: Fill) -> Effect:
+def trade(order: OrderRecord, position: PositionRecord | None, fill: PaperFill) -> Effect:
     """The effect of `fill` on an account with `position` in the order's instrument."""
     if order.instrument.market_type == "perpetual":
         return _trade_contracts(order, position, fill)
@@ -349,7 +355,7 @@ def pay_out(position: PositionRecord, payout: int) -> list[Line]:
     ]
 
 
-def _exchange_assets(order: OrderRecord, position: PositionRecord | None, fill: Fill) -> Effect:
+def _exchange_assets(order: OrderRecord, position: PositionRecord | None, fill: PaperFill) -> Effect:
     base, quote = order.instrument.base, order.instrument.quote
     received = fill.amount * order.direction
     value = received * fill.price
@@ -365,14 +371,14 @@ def _exchange_assets(order: OrderRecord, position: PositionRecord | None, fill: 
     return Effect(lines, fee, fill.amount, held)
 
 
-def _tokens_after(order: OrderRecord, position: PositionRecord | None, fill: Fill) -> PositionRecord:
+def _tokens_after(order: OrderRecord, position: PositionRecord | None, fill: PaperFill) -> PositionRecord:
     before = position or _flat(order, fill)
     if order.side == "buy":
         return replace(before, size=before.size + fill.amount, cost=before.cost + fill.amount * fill.price)
     return replace(before, size=before.size - fill.amount, cost=before.cost - _share(before.cost, fill.amount, before))
 
 
-def _trade_contracts(order: OrderRecord, position: PositionRecord | None, fill: Fill) -> Effect:
+def _trade_contracts(order: OrderRecord, position: PositionRecord | None, fill: PaperFill) -> Effect:
     before = position or _flat(order, fill)
     opposite = before.size * order.direction < 0
     closing = min(fill.amount, abs(before.size)) if opposite else ZERO
@@ -398,7 +404,7 @@ def _trade_contracts(order: OrderRecord, position: PositionRecord | None, fill: 
     return Effect(lines, fill.amount * fill.price * fill.fee_rate, opening, after)
 
 
-def _close(position: PositionRecord, amount: Decimal, fill: Fill) -> tuple[PositionRecord, list[Line]]:
+def _close(position: PositionRecord, amount: Decimal, fill: PaperFill) -> tuple[PositionRecord, list[Line]]:
     """Close `amount` of a position. The venue bears any loss beyond its share of the margin, fee included."""
     if amount == 0:
         return position, []
@@ -425,5 +431,5 @@ def _share(whole: Decimal, amount: Decimal, position: PositionRecord) -> Decimal
     return whole if amount == size else down(whole * amount / size)
 
 
-def _flat(order: OrderRecord, fill: Fill) -> PositionRecord:
+def _flat(order: OrderRecord, fill: PaperFill) -> PositionRecord:
     return PositionRecord(order.account, order.instrument, ZERO, ZERO, ZERO, order.leverage, fill.at)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from api.client import Client
     from safety.face import Asking, Gate
 
-Progress = Callable[[float, float | None, str | None], Awaitable[None]]
+ReportProgress = Callable[[float, float | None, str | None], Awaitable[None]]
 """`await progress(done, total, message)`; `done` must rise from call to call."""
 
 
@@ -32,7 +32,7 @@ class ServerMode:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ToolContext:
     """The context of one call.
 
     Attributes:
@@ -50,7 +50,7 @@ class Desk:
     engine_client: Callable[[], Awaitable[Client]]
     mode: ServerMode
     keys: KeyStore
-    progress: Progress
+    progress: ReportProgress
     safety: Callable[[], Awaitable[Gate]]
     asking: Asking
     caller: str
