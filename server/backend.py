@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.abc
@@ -30,7 +30,7 @@ from server.keys import find_key, keep_registered_key
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from api.client import Client
+    from api.client import BackendKind, Client
     from engine.engine import Engine
     from engine.jobs.slots import Slot
     from engine.live.door import OrderDoor
@@ -178,7 +178,6 @@ def _something_waits(ledger: Ledger) -> bool:
 POLL_SECONDS: Final = 1.0
 FAST_POLL_SECONDS: Final = 0.05
 
-BackendKind = Literal["hosted", "embedded"]
 MakeDoor = Callable[["OrderDoor"], "OrderDoor"]
 """Makes the door of live strategies from the door to the paper books."""
 

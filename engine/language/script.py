@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
@@ -20,7 +20,6 @@ from .parse import Parsed, parse
 from .values import (
     CheckingContext,
     IntentPlan,
-    MarginMode,
     Outputs,
     ScriptParameter,
     ScriptValue,
@@ -28,6 +27,9 @@ from .values import (
     described,
 )
 from .words import FORMS, VARIABLES
+
+if TYPE_CHECKING:
+    from api.backtests import MarginMode
 
 _EXAMPLE: Final = 'emit_signal(condition, entry(TICKER, "LONG", Weight(0.5)))'
 MAX_STATEMENTS: Final = 5_000

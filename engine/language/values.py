@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
 from engine.language.graph import Node
 
-MarginMode = Literal["isolated", "cross"]
+if TYPE_CHECKING:
+    from api.backtests import MarginMode
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,10 @@ from engine.language.expressions import instruments_of
 from engine.language.script import ScriptContext
 from engine.language.values import ScriptParameter
 
-from .statistics import Objective
 from .variants import VariantReader, why
 
 if TYPE_CHECKING:
-    from api.research import Range, SweepRequest
+    from api.research import Objective, Range, SweepRequest
 
 DAY: Final = 86_400
 MAX_PERIODS: Final = 1_500

@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from engine.frame import Floats
 from engine.results.robustness import deflated_sharpe, expected_maximum_sharpe, moments
 
-Objective = Literal["sharpe_ratio", "sortino_ratio", "calmar_ratio", "total_return_pct"]
+if TYPE_CHECKING:
+    from api.research import Objective
+
 Table = NDArray[np.float64]
 
 _CELLS: Final = 12_000
