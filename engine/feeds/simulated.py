@@ -159,6 +159,7 @@ class Directory:
         self._assets: dict[str, CryptoDays] = {}
         self._views: dict[Instrument, View] = {}
         self._listings = lru_cache(maxsize=32)(self._listings_of)
+        self._crypto = lru_cache(maxsize=4_096)(self._crypto_of)
 
     def listings(self, exchange: ExchangeId, now: int) -> tuple[InstrumentListing, ...]:
         """Everything tradable on `exchange` at `now`, and questions resolved within a month; largest first."""
@@ -205,7 +206,7 @@ class Directory:
         ]
         return tuple(self._token(q, outcome, rank=rank, today=day) for rank, (q, outcome) in enumerate(asked, 1))
 
-    def _crypto(self, market: SimulatedMarket, week: int) -> InstrumentListing:
+    def _crypto_of(self, market: SimulatedMarket, week: int) -> InstrumentListing:
         return InstrumentListing(
             instrument=market.instrument,
             rank=market.rank,

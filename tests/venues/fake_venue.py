@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qs, urlsplit
@@ -34,6 +35,7 @@ HANG_SECONDS = 1.0
 Row = tuple[str, str, str, str, str]
 
 
+@lru_cache(maxsize=50_000)
 def truth(symbol: str, seconds: int, opened: int) -> Row:
     """Open, high, low, close and volume of a bar, as an exchange writes them."""
     step = opened // seconds
