@@ -153,7 +153,8 @@ class Safety:
         except Exception as error:  # noqa: BLE001 - whatever it is, calls must go on
             _log.warning("nothing is watched until the next call through the gate: %s", error)
             self._watch_scope = None
-        self._watch_ended.set()
+        finally:
+            self._watch_ended.set()
 
     async def _wait_for_a_reason(self) -> None:
         """Return when a call has opened the gate or an intent is waiting; with a hosted service, soon."""
@@ -269,11 +270,13 @@ class Backend:
 
     async def _hold(self, opener: ReachOpener, *, task_status: anyio.abc.TaskStatus[Reached]) -> None:
         closed = anyio.Event()
-        async with opener(self.settings) as reached:
-            self._closed.append(closed)
-            task_status.started(reached)
-            await self._closing.wait()
-        closed.set()
+        try:
+            async with opener(self.settings) as reached:
+                self._closed.append(closed)
+                task_status.started(reached)
+                await self._closing.wait()
+        finally:
+            closed.set()  # also when closing failed: `aclose` waits for it, shielded
 
 
 @asynccontextmanager

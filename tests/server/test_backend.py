@@ -15,6 +15,7 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
+from engine.engine import Engine
 from server.backend import open_backend
 from server.settings import Settings
 from tests.conftest import Connect
@@ -141,3 +142,26 @@ async def test_an_engine_that_cannot_open_is_an_error_with_what_to_do(connect: C
     assert first.is_error
     assert second.is_error
     assert "HEYTRADERS_HOME" in str(first.content)
+
+
+@pytest.mark.parametrize("failing", ["engine.engine.Engine.aclose", "api.client.Client.aclose"])
+async def test_a_server_whose_engine_fails_to_close_ends_with_that_failure(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    close = Engine.aclose
+
+    async def fails(closing: Any) -> None:
+        if isinstance(closing, Engine):
+            await close(closing)
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(failing, fails)
+    async def serve() -> None:
+        async with open_backend(settings) as backend:
+            await backend.client()
+            await backend.safety()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await serve()
+
+    assert raised.group_contains(OSError, match="the disk is full")
