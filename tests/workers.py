@@ -9,6 +9,7 @@ import os
 from concurrent.futures.process import BrokenProcessPool
 from typing import Final
 
+from engine.executor import takes_tasks
 from engine.jobs import slots
 
 kept = True
@@ -35,7 +36,7 @@ def keep_idle() -> None:
     def started(memory_mb: int) -> slots.Worker:
         while kept and _idle:
             worker = _idle.pop()
-            if worker.memory_mb == memory_mb and worker.alive():
+            if worker.memory_mb == memory_mb and takes_tasks(worker.pool):
                 return worker
             end(worker)
         return start(memory_mb)
@@ -46,7 +47,7 @@ def keep_idle() -> None:
 
 def _idles(worker: slots.Worker) -> bool:
     """Whether the process lives and answers at once. A killed one takes calls until its end is noticed."""
-    executor = worker._executor  # pyright: ignore[reportPrivateUsage] - asks the process itself
+    executor = worker.pool
     try:
         return worker.ready.done() and executor.submit(os.getpid).result(timeout=1) > 0
     except (BrokenProcessPool, TimeoutError):

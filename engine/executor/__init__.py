@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
 from typing import Any, Final, Protocol, TypeVar
 
@@ -99,6 +101,15 @@ class Inline:
     def close(self) -> None:
         """Free the shared arrays."""
         self._shared.clear()
+
+
+def takes_tasks(pool: ProcessPoolExecutor) -> bool:
+    """Whether the processes of a pool take tasks: a pool that lost one never does again."""
+    try:
+        pool.submit(os.getpid)
+    except BrokenProcessPool:
+        return False
+    return True
 
 
 def open_executor(workers: int, memory_mb: int, setting: str = "", *, helps: bool = False) -> Executor:

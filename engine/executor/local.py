@@ -28,7 +28,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from . import MAX_ATTEMPTS, Array, P, Task, V, WorkerLost
+from . import MAX_ATTEMPTS, Array, P, Task, V, WorkerLost, takes_tasks
 
 _PREFIX: Final = "heytraders"
 _SEGMENTS: Final = Path("/dev/shm")  # noqa: S108 - where Linux lists them; elsewhere they cannot be listed
@@ -84,14 +84,6 @@ class Workers:
         """Whether one of them is ready."""
         return self._greeting.done()
 
-    def alive(self) -> bool:
-        """Whether they take tasks."""
-        try:
-            self.pool.submit(os.getpid)
-        except BrokenProcessPool:
-            return False
-        return True
-
     def end(self) -> None:
         """Kill them and wait until they are gone."""
         self._spawning.kill()
@@ -109,7 +101,7 @@ class _IdleWorkers:
         """The idle workers, if they fit and live."""
         with self._lock:
             workers, self._workers = self._workers, None
-        if workers is None or (workers.size == (count, memory) and workers.alive()):
+        if workers is None or (workers.size == (count, memory) and takes_tasks(workers.pool)):
             return workers
         workers.end()
         return None

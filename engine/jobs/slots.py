@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
-import os
 import threading
 import time
 import traceback
@@ -21,6 +20,7 @@ from multiprocessing.sharedctypes import RawArray
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from api.errors import HeyTradersError, explain
+from engine.executor import takes_tasks
 from engine.executor.local import Spawning, one_thread_each, prepare_process
 
 from .spec import PORTFOLIO, SWEEP, CandleOrigin, JobLimits
@@ -61,6 +61,7 @@ class Worker:
 
     Attributes:
         progress: The fraction done and the index of the stage, which the process writes.
+        pool: Its executor.
         ready: Done once the process has loaded what jobs need.
     """
 
@@ -69,23 +70,15 @@ class Worker:
         self.memory_mb: Final = memory_mb
         self.progress: Final = RawArray("d", 2)
         self._spawning: Final = Spawning()
-        self._executor: Final = ProcessPoolExecutor(
+        self.pool: Final = ProcessPoolExecutor(
             max_workers=1, mp_context=self._spawning, initializer=enter, initargs=(self.progress, memory_mb << 20)
         )
-        self.ready: Final = self._executor.submit(greet)
+        self.ready: Final = self.pool.submit(greet)
 
     def submit(self, world: CandleOrigin, spec: str) -> Future[ResultColumns | SweepOutcome]:
         """Start a job."""
         self.progress[0] = self.progress[1] = 0.0
-        return self._executor.submit(work, world, spec)
-
-    def alive(self) -> bool:
-        """Whether the process takes jobs."""
-        try:
-            self._executor.submit(os.getpid)
-        except BrokenProcessPool:
-            return False
-        return True
+        return self.pool.submit(work, world, spec)
 
     def kill(self) -> None:
         """Kill the process, even while it starts."""
@@ -97,7 +90,7 @@ class Worker:
             self.kill()
         late = threading.Timer(_CLOSE_SECONDS, self.kill)
         late.start()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        self.pool.shutdown(wait=True, cancel_futures=True)
         late.cancel()
 
 
@@ -155,7 +148,7 @@ class Slot:
     def _follow(self, world: CandleOrigin, spec: str, look: Callable[[float, str], None]) -> JobEnd:
         deadline = time.monotonic() + self._limits.seconds
         worker = self._started()
-        if not worker.alive():  # it died between two jobs
+        if not takes_tasks(worker.pool):  # it died between two jobs
             self._discard()
             worker = self._started()
         if not self._wait(worker, worker.ready, deadline, look):

@@ -156,6 +156,7 @@ async def test_a_server_whose_engine_fails_to_close_ends_with_that_failure(
         raise OSError("the disk is full")
 
     monkeypatch.setattr(failing, fails)
+
     async def serve() -> None:
         async with open_backend(settings) as backend:
             await backend.client()
