@@ -1,11 +1,12 @@
 """A process that places a number of orders through our client, for tests that observe it from outside.
 
 `python -m tests.chaos.safety_sender URL HOME COUNT FIRST` places wishes FIRST, FIRST + 1 and so on; with `watched` at
-the end, it also runs a watcher as a server process does.
+the end, it also runs a watcher as a server process does, and writes one character after each turn.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -24,6 +25,8 @@ async def send(url: str, home: Path, count: int, first: int, *, watched: bool) -
             tasks.start_soon(own.watcher.run)
         for number in range(first, first + count):
             await own.place(wish(number, SEED))
+            if watched:
+                os.write(sys.stdout.fileno(), b".")
         tasks.cancel_scope.cancel()
 
 

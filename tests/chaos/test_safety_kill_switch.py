@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import anyio
 import pytest
@@ -30,17 +32,22 @@ AT_ONCE_SECONDS = 2.0
 
 
 @contextmanager
-def trading(running: Running, home: Path) -> Generator[None]:
-    """Processes that place order after order for the duration of the block."""
+def trading(running: Running, home: Path) -> Generator[Callable[[], list[int]]]:
+    """Processes that place order after order for the duration of the block. Yields how many turns each has finished."""
     command = [sys.executable, "-m", "tests.chaos.safety_sender", running.url, str(home), str(MANY)]
-    senders = [subprocess.Popen([*command, str(n * MANY), "watched"], cwd=ROOT) for n in range(PROCESSES)]
-    try:
-        yield
-        assert [sender.poll() for sender in senders] == [None] * PROCESSES
-    finally:
-        for sender in senders:
-            sender.kill()
-            sender.wait()
+    with ExitStack() as files:
+        turns = [files.enter_context(TemporaryFile()) for _ in range(PROCESSES)]
+        senders = [
+            subprocess.Popen([*command, str(n * MANY), "watched"], cwd=ROOT, stdout=turn)
+            for n, turn in enumerate(turns)
+        ]
+        try:
+            yield lambda: [os.fstat(turn.fileno()).st_size for turn in turns]
+            assert [sender.poll() for sender in senders] == [None] * PROCESSES
+        finally:
+            for sender in senders:
+                sender.kill()
+                sender.wait()
 
 
 def until(running: Running, reached: Callable[[Truth], bool], seconds: float = 60.0) -> Truth:
@@ -80,13 +87,14 @@ def ours_open(truth: Truth) -> list[str]:
 def test_nothing_is_sent_once_the_switch_is_pulled_and_what_rests_is_cancelled(
     tmp_path: Path, pull: Callable[[Path], None], faults: Faults
 ) -> None:
-    with exchange(faults, SEED) as running, trading(running, tmp_path):
+    with exchange(faults, SEED) as running, trading(running, tmp_path) as turns:
         until(running, lambda truth: len(truth.arrivals) >= UNDER_LOAD)
         pull(tmp_path)
         pulled = time.time()
         truth = until(running, lambda truth: not ours_open(truth) and time.time() > pulled + AT_ONCE_SECONDS)
-        time.sleep(0.5)  # what would still come would come now
-        later = running.truth()
+        before = turns()
+        until(running, lambda _: all(now >= then + 2 for then, now in zip(before, turns(), strict=True)))
+        later = running.truth()  # each process has begun and ended an order since
 
     ledger = Ledger.open(tmp_path)
     intents, switch = ledger.intents(limit=100_000), ledger.switch()
