@@ -166,6 +166,7 @@ IN_WORKER: Final = Path(__file__).with_name("worker")
 """What Python imports first in a worker process, to count the files there."""
 
 
+@pytest.mark.usefixtures("own_workers")
 async def test_a_backtest_from_the_tool_to_its_verdict(
     walk: Walk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
