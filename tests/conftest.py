@@ -27,6 +27,7 @@ from safety.exits import Redactor
 from server.app import open_server
 from server.settings import Settings
 from tests import postgresql, tables, workers
+from tests.candle_files import write_random_hours
 from tools import snapshot, surface
 
 Era = Literal["auto", "legacy"]
@@ -241,16 +242,14 @@ def postgresql_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def recorded_btc_csv() -> Path:
-    """Recorded BTC/USD hours, 2018-2022 (MIT, Gym-Trading-Env). We may not redistribute them, so they are not
-    committed.
+def btc_hours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recorded BTC/USD hours, 2018-2022 (MIT, Gym-Trading-Env), or as many on a random walk where they are missing.
 
-    `HEYTRADERS_RECORDED_CSV` names the file; by default it is in a `shared/data` folder beside the checkout.
+    We may not redistribute the recorded ones, so they are not committed. `HEYTRADERS_RECORDED_CSV` names the file; by
+    default it is in a `shared/data` folder beside the checkout.
     """
     path = recorded_csv()
-    if not path.is_file():
-        pytest.skip(f"no recorded data at {path}; set HEYTRADERS_RECORDED_CSV to BTC_USD-Hourly.csv")
-    return path
+    return path if path.is_file() else write_random_hours(tmp_path_factory.mktemp("hours") / "hours.csv")
 
 
 def recorded_csv() -> Path:

@@ -30,12 +30,12 @@ def bars_of(path: Path) -> Bars:
 
 
 async def test_forty_indicators_of_imported_hours_are_those_of_talib(
-    recorded_btc_csv: Path, settings: Settings, connect: Connect
+    btc_hours: Path, settings: Settings, connect: Connect
 ) -> None:
     engine = await Engine.open(EngineSettings(settings.home), SystemClock())
-    import_file(engine.store, recorded_btc_csv, BTC, "1h")
+    import_file(engine.store, btc_hours, BTC, "1h")
     await engine.aclose()
-    bars = bars_of(recorded_btc_csv)
+    bars = bars_of(btc_hours)
     checked: list[str] = []
 
     async with connect(settings) as client:

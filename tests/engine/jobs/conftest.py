@@ -21,8 +21,8 @@ from tests.idle import ended_job
 NOON = 1_750_075_200.0
 """2025-06-16, 12:00 UTC."""
 
-RECORDED = Instrument("gate", "BTC", "USDT")
-"""The ticker of the recorded candles; other tickers stay simulated."""
+IMPORTED = Instrument("gate", "BTC", "USDT")
+"""The ticker of the imported hours; other tickers stay simulated."""
 
 Body = dict[str, Any]
 Send = Callable[..., Awaitable[httpx.Response]]
@@ -53,10 +53,10 @@ def research(tmp_path_factory: pytest.TempPathFactory) -> Generator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def recorded(research: Engine, recorded_btc_csv: Path) -> Instrument:
-    """The recorded hours of BTC, imported."""
-    import_file(research.store, recorded_btc_csv, RECORDED, "1h", clock=research.clock)
-    return RECORDED
+def imported(research: Engine, btc_hours: Path) -> Instrument:
+    """The hours of BTC, imported."""
+    import_file(research.store, btc_hours, IMPORTED, "1h", clock=research.clock)
+    return IMPORTED
 
 
 @pytest.fixture

@@ -107,8 +107,8 @@ async def test_wrong_calls_are_refused_at_once_with_what_to_do(case: Case, send:
     assert [words for words in case.said if words not in text] == [], text
 
 
-async def test_a_range_without_candles_is_named_with_the_range_that_has_some(send: Send, recorded: Instrument) -> None:
-    body = {**EXAMPLE, "universe": [recorded.ticker], "script": EXAMPLE["script"].replace("BINANCE", "GATE")}
+async def test_a_range_without_candles_is_named_with_the_range_that_has_some(send: Send, imported: Instrument) -> None:
+    body = {**EXAMPLE, "universe": [imported.ticker], "script": EXAMPLE["script"].replace("BINANCE", "GATE")}
 
     error = (await send("POST", "/backtest/execute", body)).json()["error"]
 
@@ -117,8 +117,8 @@ async def test_a_range_without_candles_is_named_with_the_range_that_has_some(sen
     assert "2022-02-28" in error["suggestion"]
 
 
-async def test_a_ticker_that_is_only_read_needs_candles_in_the_range_too(send: Send, recorded: Instrument) -> None:
-    script = f'emit_signal(close["{recorded.ticker}"] > 0, exit("GATE:ETH/USDT"))'
+async def test_a_ticker_that_is_only_read_needs_candles_in_the_range_too(send: Send, imported: Instrument) -> None:
+    script = f'emit_signal(close["{imported.ticker}"] > 0, exit("GATE:ETH/USDT"))'
 
     answer = await send("POST", "/backtest/execute", {**EXAMPLE, "universe": ["GATE:ETH/USDT"], "script": script})
 

@@ -15,6 +15,7 @@ from api.symbols import Instrument
 from engine.frame import Floats, Frame
 from engine.language import DslError, ScriptContext, check_script, compile_script, script_parameters
 from engine.program import AccountState, Entry, Exit, Grid, PositionState, Rebalance, StaticProgram
+from tests.candle_files import rsi_answer
 from tests.engine.language.dsl_markets import BTC, ETH, PERP, frame_of, prefix, recorded
 
 EXAMPLE: Final = 'oversold = rsi(close, 14) < 30\nemit_signal(oversold, entry("BINANCE:BTC/USDT", "LONG", Weight(0.5)))'
@@ -356,11 +357,11 @@ emit_signal(hist[-2] < 0 and not trend or pivot_high(2, 2) > close * 1.1, exit(T
         np.testing.assert_array_equal(all_bars.condition[:cut], first_bars.condition)
 
 
-def test_the_recorded_answer_is_found(recorded_btc_csv: Path) -> None:
+def test_a_script_gives_the_answer_of_a_plain_loop(btc_hours: Path) -> None:
     from engine.simulation.kernel import simulate
     from engine.simulation.settings import SimulationSettings
 
-    frame = recorded(recorded_btc_csv)
+    frame = recorded(btc_hours)
     source = (
         'r = rsi(close, 14)\nemit_signal(r < 30, entry(TICKER, "LONG", Weight(1)))\nemit_signal(r > 70, exit(TICKER))'
     )
@@ -368,8 +369,9 @@ def test_the_recorded_answer_is_found(recorded_btc_csv: Path) -> None:
 
     result = simulate(frame, program, SimulationSettings(initial_cash=10_000.0, fee=0.0005, slippage=0.0), 0)
 
-    assert len(result.trades.pnl) == 123
-    assert result.final_equity == pytest.approx(5_912.403252051, abs=1e-8)
+    trades, equity = rsi_answer(btc_hours, fee=0.0005)
+    assert len(result.trades.pnl) == trades
+    assert result.final_equity == pytest.approx(equity, abs=1e-8)
 
 
 PARAMETERS: Final = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 import talib
@@ -11,11 +12,16 @@ from engine.program import Emission, Entry, Exit, Size
 from engine.results.metrics import measure_trades
 from engine.simulation.kernel import simulate
 from engine.simulation.settings import SimulationSettings
+from tests.candle_files import rsi_answer
+from tests.conftest import recorded_csv
 from tests.engine.simulation.worlds import SPOT, BarByBar, recorded_hours
 
+KNOWN: Final = (123, 5_912.403252051)
+"""Trades and final equity on the recorded hours by three other engines."""
 
-def test_rsi_on_recorded_bitcoin_ends_where_other_engines_do(recorded_btc_csv: Path) -> None:
-    frame = recorded_hours(recorded_btc_csv, SPOT)
+
+def test_rsi_on_hours_of_bitcoin_ends_where_other_engines_do(btc_hours: Path) -> None:
+    frame = recorded_hours(btc_hours, SPOT)
     rsi = talib.RSI(frame.bars[SPOT].close, 14)
     program = (
         Emission(rsi < 30.0, (Entry(SPOT, 1, Size("weight", 1.0)),)),
@@ -26,8 +32,9 @@ def test_rsi_on_recorded_bitcoin_ends_where_other_engines_do(recorded_btc_csv: P
     result = simulate(frame, program, terms)
     asked = simulate(frame, BarByBar(program), terms)
 
-    assert len(result.trades) == 123
-    assert result.final_equity == pytest.approx(5_912.403252051, rel=1e-12)
+    trades, equity = KNOWN if btc_hours == recorded_csv() else rsi_answer(btc_hours, fee=0.0005)
+    assert len(result.trades) == trades
+    assert result.final_equity == pytest.approx(equity, rel=1e-11)
     assert set(result.trades.reasons) == {"signal"}
     assert asked.equity.tolist() == result.equity.tolist()
-    assert measure_trades(result).num_trades == 123
+    assert measure_trades(result).num_trades == trades
