@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from api.accounts import Account, BalancesRequest, BalancesResponse, OpenOrdersRequest, OpenOrdersResponse, Position
 from api.errors import InvalidInput, NotFound, before_any_effect
-from api.exchanges import EXCHANGES, ExchangeId
+from api.exchanges import EXCHANGES, USUAL_EXCHANGE, ExchangeId
 from api.orders import (
     CANCELLABLE,
     INTERNAL_PREFIX,
@@ -291,8 +291,9 @@ class PaperAccounts:
 
     def _token(self, account: AccountRecord, symbol: str) -> Instrument:
         if EXCHANGES[account.exchange].market_type != "prediction":
+            markets = EXCHANGES[USUAL_EXCHANGE["prediction"]].name
             raise InvalidInput(
-                f"symbol is for prediction accounts, and {account.account_id} is on {account.exchange}",
+                f"symbol is for {markets} accounts, and {account.account_id} is on {account.exchange}",
                 suggestion="Leave symbol out; the answer holds all positions",
             )
         return self._listed(account, symbol)
