@@ -23,8 +23,8 @@ SECOND_DOORS = {
     "engine/research/shortcut.py": "from engine.venues.venue import Venues",
     "engine/live/client.py": "from api.client import Client",
     "server/shortcut.py": "from engine.venues.exchange.orders import arguments",
-    "safety/policy/shortcut.py": "from safety.sending.execution import Executor",
-    "tools/shortcut.py": "from safety.sending.execution import Executor",
+    "safety/policy/shortcut.py": "from safety.sending.execution import OrderSender",
+    "tools/shortcut.py": "from safety.sending.execution import OrderSender",
     "engine/jobs/shortcut.py": "import ccxt",
 }
 """Modules that would reach money without the gate or the venue port."""

@@ -31,7 +31,7 @@ WORKER = """
 import asyncio, json, sys
 from pathlib import Path
 from api.errors import HeyTradersError
-from api.orders import ListRequest, PlaceRequest
+from api.orders import OrdersRequest, PlaceRequest
 from engine.access import LOCAL_AGENT
 from api.times import AcceleratedClock
 from engine.engine import Engine, EngineSettings
@@ -49,7 +49,7 @@ async def main():
         except HeyTradersError as error:
             outcomes.append(type(error).__name__)
     clock.advance(6 * 3600)
-    engine.venues.paper(LOCAL_AGENT).orders(ListRequest())
+    engine.venues.paper(LOCAL_AGENT).orders(OrdersRequest())
     await engine.aclose()
     print(json.dumps(outcomes))
 
