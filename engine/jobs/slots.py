@@ -61,7 +61,7 @@ class Worker:
 
     Attributes:
         progress: The fraction done and the index of the stage, which the process writes.
-        pool: Its executor.
+        pool: Runs jobs in the process; see `takes_tasks`.
         ready: Done once the process has loaded what jobs need.
     """
 
