@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import unicodedata
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -47,12 +49,34 @@ class Names(NamedTuple):
 
 
 @cache
+def text(path: Path) -> str:
+    """A file with its names spelled as Python reads them: identifiers that look alike are the same."""
+    return unicodedata.normalize("NFKC", path.read_text(encoding="utf-8"))
+
+
+@cache
+def words(path: Path) -> frozenset[str]:
+    """The words of a file, in its code and elsewhere; one after a dot has it."""
+    return frozenset(re.findall(r"\.?\w+", text(path)))
+
+
+def mentioning(*names: str) -> list[Path]:
+    """The files with every part of one of these names, as code or not. No other file can call or import it."""
+    parts = [tuple(name.split(".")) for name in names]
+    return [path for path in FILES if any(all(_said(word, path) for word in each) for each in parts)]
+
+
+def _said(word: str, path: Path) -> bool:
+    return word in words(path) or f".{word}" in words(path)
+
+
+@cache
 def named(path: Path) -> Names:
     """What a file names, read once for all tests."""
     called: list[str] = []
     imported: list[str] = []
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+    for node in ast.walk(ast.parse(text(path), str(path))):
         names.update(name for word in ("id", "attr", "name") if isinstance(name := getattr(node, word, None), str))
         if isinstance(node, ast.Call):
             name = _dotted(node.func)
@@ -83,7 +107,7 @@ def users(*wanted: str) -> set[str]:
     """Files that call or import this name, as a whole or as its last part."""
     return {
         str(path.relative_to(ROOT))
-        for path in FILES
+        for path in mentioning(*wanted)
         for name in (*calls(path), *imports(path))
         if name in wanted or name.rpartition(".")[2] in wanted or name.split(".")[0] in wanted
     }
@@ -94,8 +118,10 @@ def test_all_of_our_source_is_looked_at() -> None:
 
 
 def test_nothing_runs_what_others_wrote() -> None:
-    found = [f"{path}: {name}" for path in FILES for name in calls(path) if name in CALLS]
-    found += [f"{path}: {name}" for path in FILES for name in imports(path) if name.split(".")[0] in MODULES]
+    suspects = mentioning(*(name for name in CALLS if "." in name), *MODULES)
+    suspects += [path for path in FILES if not CALLS.isdisjoint(words(path))]
+    found = [f"{path}: {name}" for path in suspects for name in calls(path) if name in CALLS]
+    found += [f"{path}: {name}" for path in suspects for name in imports(path) if name.split(".")[0] in MODULES]
 
     assert found == []
 
@@ -104,7 +130,7 @@ def test_processes_are_started_by_the_backtests_alone_and_never_through_a_shell(
     starting = users("subprocess", "create_subprocess_exec", "create_subprocess_shell", "Popen")
 
     assert {user for user in starting if not user.startswith("engine/jobs/")} == set()
-    assert [f"{path}: {name}" for path in FILES for name in calls(path) if name.endswith(" shell=")] == []
+    assert [f"{path}: {name}" for path in mentioning("shell") for name in calls(path) if name.endswith(" shell=")] == []
 
 
 def test_the_service_the_exchanges_and_webhooks_are_each_called_from_one_module() -> None:
@@ -125,7 +151,7 @@ def test_a_humans_word_is_booked_by_the_commands_that_ask_for_the_passphrase_alo
 def test_what_agents_reach_imports_nothing_that_approves_or_sends() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {name}"
-        for path in FILES
+        for path in mentioning("safety")
         if path.relative_to(ROOT).parts[0] in {"tools", "resources", "prompts"}
         for name in imports(path)
         if any(name == module or name.startswith(f"{module}.") for module in APPROVING)
@@ -148,7 +174,7 @@ def test_only_the_executor_sends_what_must_be_sent_once() -> None:
 @pytest.mark.parametrize("name", ["ORDERS_PLACE", "ARENA_POST", "ARENA_PROFILE_UPDATE"])
 def test_only_the_executor_and_the_engine_know_a_request_that_must_be_sent_once(name: str) -> None:
     """A tool, a prompt or a command that named it could send it without the gate."""
-    knowing = {str(path.relative_to(ROOT)) for path in FILES if name in named(path).all}
+    knowing = {str(path.relative_to(ROOT)) for path in mentioning(name) if name in named(path).all}
 
     assert {path for path in knowing if not path.startswith(("api/", "engine/routes/"))} == {
         "safety/sending/execution.py"
@@ -158,9 +184,9 @@ def test_only_the_executor_and_the_engine_know_a_request_that_must_be_sent_once(
 def test_the_safety_layer_never_asks_which_service_answers() -> None:
     asking = {
         str(path.relative_to(ROOT))
-        for path in FILES
+        for path in mentioning("source")
         if path.is_relative_to(ROOT / "safety")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+        for node in ast.walk(ast.parse(text(path), str(path)))
         if isinstance(node, ast.Attribute) and node.attr == "source" and ast.unparse(node.value).endswith("client")
     }
     assert not asking
