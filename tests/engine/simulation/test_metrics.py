@@ -34,8 +34,8 @@ def empyrical() -> Any:
 
 
 def near(value: float, error: float = 1e-9) -> Any:
-    """Nine digits, or `error`. A return has an error of 2e-16, which a ratio multiplies by up to 1e6 (a year of hours, a
-    spread of 1e-4): of a ratio close to 0 fewer digits are known.
+    """Nine digits, or `error`. A return has an error of 2e-16, which a ratio multiplies by up to 1e6 (a year of hours,
+    a spread of 1e-4): of a ratio close to 0 fewer digits are known.
     """
     return pytest.approx(value, rel=1e-9, abs=error)
 
