@@ -92,22 +92,22 @@ async def test_on_a_full_disk_a_subscription_says_so_and_goes_on_when_there_is_r
 ) -> None:
     made = await subscribe(call, **TRADE)
     other = await subscribe(call)
-    await pass_hours(engine, clock, 30)
+    await pass_hours(engine, clock, 9)
 
     with full_disk(engine):
         for _ in range(12):
             clock.advance(HOUR)
             await tick(engine)
         full = [await shown(call, one) for one in (made, other)]
-    await pass_hours(engine, clock, 30)
+    await pass_hours(engine, clock, 13)
 
     for one in full:
-        assert (one["status"], one["last_bar_at"]) == ("active", "2025-06-17T18:00:00Z")
+        assert (one["status"], one["last_bar_at"]) == ("active", "2025-06-16T21:00:00Z")
         assert "the disk with the database is full; nothing was changed" in one["message"]
-        assert one["waits_for"].startswith("The bar that closed at 2025-06-17T19:00:00Z, 11 hours ago.")
+        assert one["waits_for"].startswith("The bar that closed at 2025-06-16T22:00:00Z, 11 hours ago.")
     for one in (made, other):
         after = await shown(call, one)
-        assert (after["status"], after["last_bar_at"], after.get("message")) == ("active", "2025-06-19T12:00:00Z", None)
+        assert (after["status"], after["last_bar_at"], after.get("message")) == ("active", "2025-06-17T22:00:00Z", None)
         assert await stored(call, one) == await decided(engine, one["subscription_id"])
     assert len(await stored(call, made)) > 3
     assert problems(engine) == []
@@ -188,18 +188,18 @@ async def test_a_clock_that_jumps_repeats_no_bar_and_skips_none(
     call: Call, engine: Engine, clock: AcceleratedClock
 ) -> None:
     made = await subscribe(call, **TRADE)
-    await pass_hours(engine, clock, 30)
+    await pass_hours(engine, clock, 9)
     clock.advance(7.5 * HOUR)
     await pass_hours(engine, clock, 1)
     ahead = await shown(call, made)
     clock.advance(-5 * HOUR)
     await pass_hours(engine, clock, 3)
     behind = await shown(call, made)
-    await pass_hours(engine, clock, 30)
+    await pass_hours(engine, clock, 13)
 
-    assert ahead["last_bar_at"] == behind["last_bar_at"] == "2025-06-18T02:00:00Z"
-    assert "The clock shows 2025-06-18T00:30:00Z, which is before the last bar that it has seen." in behind["waits_for"]
-    assert (await shown(call, made))["last_bar_at"] == "2025-06-19T06:00:00Z"
+    assert ahead["last_bar_at"] == behind["last_bar_at"] == "2025-06-17T05:00:00Z"
+    assert "The clock shows 2025-06-17T03:30:00Z, which is before the last bar that it has seen." in behind["waits_for"]
+    assert (await shown(call, made))["last_bar_at"] == "2025-06-17T16:00:00Z"
     found = await stored(call, made)
     assert found == await decided(engine, made["subscription_id"])
     assert len(found) > 2
@@ -272,7 +272,7 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 async def test_bars_are_of_utc_when_the_machine_changes_to_or_from_summer_time(
     call: Call, engine: Engine, clock: AcceleratedClock, day: datetime
 ) -> None:
-    """Three days around the change. The bar of 9:00 UTC buys and that of 14:00 UTC sells, once a day.
+    """Three days, with hourly looks around the change. The bar of 9:00 UTC buys, that of 14:00 UTC sells, once a day.
 
     The daily bars close at midnight UTC, and each of them buys.
     """
@@ -286,7 +286,9 @@ async def test_bars_are_of_utc_when_the_machine_changes_to_or_from_summer_time(
     await change(engine, hourly, script=script, **bitcoin)
     each = 'emit_signal(close > 0, entry(TICKER, "LONG", Notional(100), pyramiding=9))\n'
     await change(engine, daily, script=each, timeframe="1d", **bitcoin)
-    await pass_hours(engine, clock, 73)
+    await pass_hours(engine, clock, 12, every=3)
+    await pass_hours(engine, clock, 24)
+    await pass_hours(engine, clock, 36, every=3)
 
     days = [day + timedelta(days=n) for n in range(4)]
     times = [(each + timedelta(hours=at), side) for each in days[:3] for at, side in ((10, "buy"), (15, "sell"))]

@@ -95,7 +95,7 @@ async def test_an_order_whose_placing_was_interrupted_is_found_again_however_lat
     call: Call, engine: Engine, clock: AcceleratedClock
 ) -> None:
     made = await subscribe(call, mode="trade", account_id="paper-binance")
-    await pass_hours(engine, clock, 60)
+    await pass_hours(engine, clock, 27)
     before = await signals(call, made)
     placed = [s for s in before if s["order_id"]]
     forgotten = sa.update(signals_table).values(order_state="due", order_id=None)
@@ -141,7 +141,8 @@ async def test_a_strategy_that_cannot_run_reports_errors_then_stops_and_disturbs
     await engine.store.write(damage)
     await pass_hours(engine, clock, 1)
     failing = await data(call, "GET", path)
-    await pass_hours(engine, clock, 59)
+    await pass_hours(engine, clock, 5)
+    await pass_hours(engine, clock, 24, every=12)
     await asyncio.to_thread(engine.live.runner.send)
     shown = await data(call, "GET", path)
 
@@ -173,8 +174,8 @@ async def test_a_market_that_has_hourly_candles_only_is_traded(
     await asyncio.to_thread(import_file, engine.store, tmp_path / "hours.csv", bitcoin, "1h")
     made = await subscribe(call, mode="trade", account_id="paper-binance")
 
-    await pass_hours(engine, clock, 72)
+    await pass_hours(engine, clock, 27)
 
     of_bitcoin = [s for s in await signals(call, made) if s["symbol"] == "BTC/USDT"]
-    assert len(of_bitcoin) > 0
-    assert all(s["order_id"] for s in of_bitcoin if s["side"] == "buy")
+    assert [s["side"] for s in of_bitcoin] == ["buy"]
+    assert all(s["order_id"] for s in of_bitcoin)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -13,7 +12,7 @@ from api.times import AcceleratedClock
 from engine.engine import Engine
 from engine.store.live import subscriptions_table
 from tests.engine.conftest import Call
-from tests.engine.live.test_live_routes import HOUR, data, signals
+from tests.engine.live.test_live_routes import data, pass_hours, signals
 
 CROSSES = """fast = ema(close, 3)
 slow = ema(close, 8)
@@ -25,7 +24,7 @@ emit_signal(crossunder(fast, slow), {closing})
 async def held_after_each_order(
     call: Call, engine: Engine, clock: AcceleratedClock, script: str
 ) -> list[tuple[dict[str, Any], float, float]]:
-    """Trade a script for a week: each signal that placed an order, with the strategy's holding before and after."""
+    """Trade a script for two days: each signal that placed an order, with the strategy's holding before and after."""
     body = {"mode": "trade", "account_id": "paper-binancefuturesusd"}
     made = await data(call, "POST", "/live-strategies/ema-trend-long-short/subscribe", json=body)
 
@@ -35,9 +34,7 @@ async def held_after_each_order(
         connection.execute(sa.update(subscriptions_table).values(deployment=json.dumps(deployment)))
 
     await engine.store.write(put_in)
-    for _ in range(168):
-        clock.advance(HOUR)
-        await asyncio.to_thread(engine.live.runner.tick)
+    await pass_hours(engine, clock, 48)
     orders = (await data(call, "GET", "/orders", params={"limit": 200}))["orders"]
     filled = {o["order_id"]: o["filled_amount"] * (1 if o["side"] == "buy" else -1) for o in orders}
     net: dict[str, float] = {}

@@ -33,7 +33,7 @@ from engine.live.delivery import Receipt, Unreachable, deliver, judge, trusted_c
 from engine.live.outbox import WAITS
 from tests.engine.conftest import Call
 from tests.engine.live.conftest import Receiver
-from tests.engine.live.test_live_routes import data, pass_hours, subscribe
+from tests.engine.live.test_live_routes import data, pass_hours, signals, subscribe
 
 SECRET = "a shared secret"
 
@@ -126,7 +126,7 @@ async def test_each_signal_is_delivered_once_and_signed(
     call: Call, engine: Engine, clock: AcceleratedClock, receiver: Receiver
 ) -> None:
     made = await hooked(call, receiver)
-    await pass_hours(engine, clock, 60)
+    await pass_hours(engine, clock, 60, every=12)
 
     await asyncio.to_thread(engine.live.runner.send)
     await asyncio.to_thread(engine.live.runner.send)
@@ -267,12 +267,13 @@ async def test_a_webhook_can_be_replaced_tested_and_removed(
     put = await data(call, "PUT", path, json={"url": receiver.url, "events": ["signal"]})
     tested = await data(call, "POST", "/live-strategies/webhooks/test", json={"url": receiver.url, "secret": SECRET})
     removed = await data(call, "DELETE", path)
-    await pass_hours(engine, clock, 48)
+    await pass_hours(engine, clock, 48, every=24)
     await asyncio.to_thread(engine.live.runner.send)
 
     assert (put["url"], put["events"]) == (receiver.url, ["signal"])
     assert (tested["delivered"], tested["status_code"]) == (True, 200)
     assert (removed["removed"], removed["url"]) == (True, None)
+    assert len(await signals(call, made)) > 3
     assert [headers["X-HeyTraders-Event"] for headers, _ in receiver.received] == ["test"]
 
 
@@ -346,7 +347,7 @@ async def test_later_deliveries_wait_for_the_one_that_is_tried_again(
 ) -> None:
     await hooked(call, receiver, events=["signal"])
     receiver.answers = [503]
-    await pass_hours(engine, clock, 60)
+    await pass_hours(engine, clock, 60, every=12)
 
     await asyncio.to_thread(engine.live.runner.send)
     tried = len(receiver.received)
