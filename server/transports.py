@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import hmac
 import os
+import re
 import signal
 import socket
 import sys
@@ -21,13 +22,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import anyio
 import click
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from pydantic import SecretStr
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from typing_extensions import override
 
-from server.app import create_server
 from server.backend import open_backend
 from server.settings import BadSetting, Settings
 
@@ -38,29 +36,29 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
-ONLY_THIS_MACHINE: Final = TransportSecuritySettings(
-    enable_dns_rebinding_protection=True,
-    allowed_hosts=["127.0.0.1:*", "localhost:*", "[::1]:*"],
-    allowed_origins=["http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*"],
-)
+_OUR_HOST: Final = re.compile(rb"(127\.0\.0\.1|localhost|\[::1\]):[0-9]+")
+_OUR_ORIGIN: Final = re.compile(rb"http://" + _OUR_HOST.pattern)
 
 
 class LocalGate:
     """Refuses requests under a foreign Host (DNS rebinding) or from a page of a foreign Origin.
 
-    The SDK's SSE transport checks the same, but ends each refusal with a traceback in the log.
+    The SDK's SSE transport checks the same, but ends each refusal with a traceback in the log. The engine's REST API
+    has no other check, and starts without the SDK.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._check = TransportSecurityMiddleware(ONLY_THIS_MACHINE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on if it comes from this machine."""
         if scope["type"] == "http":
-            refusal = await self._check.validate_request(Request(scope), is_post=False)
-            if refusal is not None:
-                await refusal(scope, receive, send)
+            hosts = _values(scope, b"host")
+            if not hosts or not all(map(_OUR_HOST.fullmatch, hosts)):
+                await PlainTextResponse("Invalid Host header", 421)(scope, receive, send)
+                return
+            if not all(map(_OUR_ORIGIN.fullmatch, _values(scope, b"origin"))):
+                await PlainTextResponse("Invalid Origin header", 403)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -92,8 +90,12 @@ class BearerGate:
 
 
 def _authorization(scope: Scope) -> bytes:
-    values = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
+    values = _values(scope, b"authorization")
     return values[0] if len(values) == 1 else b""
+
+
+def _values(scope: Scope, header: bytes) -> list[bytes]:
+    return [value for name, value in scope["headers"] if name.lower() == header]
 
 
 HttpTransport = Literal["sse", "streamable-http"]
@@ -113,6 +115,8 @@ def serve_stdio(settings: Settings) -> None:
 
 
 async def _stdio(settings: Settings) -> None:
+    from server.app import create_server
+
     session_ended = anyio.Event()
     async with open_backend(settings) as backend, anyio.create_task_group() as tasks:
 
@@ -137,6 +141,8 @@ async def serve_http(
     settings: Settings, transport: HttpTransport, listener: socket.socket, token: SecretStr | None, announcement: str
 ) -> int:
     """Serve any number of clients until a signal, and return its number."""
+    from server.app import create_server
+
     async with open_backend(settings) as backend:
         app = http_app(create_server(settings, backend), transport, token)
         return await run_asgi(app, listener, settings.log_level, announcement)
@@ -144,12 +150,16 @@ async def serve_http(
 
 def http_app(server: MCPServer[Any], transport: HttpTransport, token: SecretStr | None) -> ASGIApp:
     """The web application of a transport, open only to this machine and to holders of the token."""
+    from mcp.server.transport_security import TransportSecuritySettings
+
+    security = TransportSecuritySettings(
+        allowed_hosts=["127.0.0.1:*", "localhost:*", "[::1]:*"],
+        allowed_origins=["http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*"],
+    )
     if transport == "sse":
-        app: ASGIApp = server.sse_app(sse_path=PATHS["sse"], transport_security=ONLY_THIS_MACHINE)
+        app: ASGIApp = server.sse_app(sse_path=PATHS["sse"], transport_security=security)
     else:
-        app = server.streamable_http_app(
-            streamable_http_path=PATHS["streamable-http"], transport_security=ONLY_THIS_MACHINE
-        )
+        app = server.streamable_http_app(streamable_http_path=PATHS["streamable-http"], transport_security=security)
     gated = LocalGate(app)
     return BearerGate(gated, token) if token else gated
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator
@@ -30,6 +31,15 @@ class Served:
     def origin(self) -> str:
         """Scheme and authority of the URL."""
         return self.url.rpartition("/")[0]
+
+
+def assert_ends_in_order(process: subprocess.Popen[str], ending: signal.Signals) -> None:
+    """A signal ends a server with the code that a shell expects, and without a traceback."""
+    process.send_signal(ending)
+
+    assert process.wait(timeout=20) == 128 + ending
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
 
 
 Serve = Callable[..., AbstractContextManager[Served]]

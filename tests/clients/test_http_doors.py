@@ -1,12 +1,16 @@
-"""Access over HTTP: every combination of host, origin and token; and which parts of a request never go upstream."""
+"""Access over HTTP until a signal ends it: every combination of host, origin and token; and which parts of a request
+never go upstream.
+"""
 
 from __future__ import annotations
 
 import resource
+import signal
 import socket
 from contextlib import suppress
+from dataclasses import replace
 from itertools import product
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import anyio
 import anyio.abc
@@ -14,13 +18,15 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
 from server import transports
+from server.settings import Settings
 from server.transports import HttpTransport
 from tests.attack.venue import open_venue
 
-from .conftest import Serve
+from .conftest import Serve, assert_ends_in_order
 
 INITIALIZE: Final[dict[str, Any]] = {
     "jsonrpc": "2.0",
@@ -57,9 +63,9 @@ def expected(*, host: bool, origin: bool, token: bool) -> int:
     return 200 if origin else 403
 
 
-@pytest.mark.parametrize("transport", get_args(HttpTransport))
-async def test_only_this_machines_pages_and_holders_of_the_token_get_in_and_nobody_finds_oauth_metadata(
-    transport: HttpTransport, serve: Serve
+@pytest.mark.parametrize(("transport", "ending"), [("sse", signal.SIGTERM), ("streamable-http", signal.SIGINT)])
+async def test_only_this_machine_and_holders_of_the_token_get_in_nobody_finds_oauth_metadata_and_a_signal_ends_it(
+    transport: HttpTransport, ending: signal.Signals, serve: Serve
 ) -> None:
     wrong: list[str] = []
     with serve(transport) as served:
@@ -79,28 +85,32 @@ async def test_only_this_machines_pages_and_holders_of_the_token_get_in_and_nobo
                     wanted = expected(host=good_host, origin=good_origin, token=good_token)
                     if answer.status_code != wanted:
                         wrong.append(f"{host} {origin} {token}: {answer.status_code} and not {wanted}")
+        assert_ends_in_order(served.process, ending)
 
     assert wrong == []
     assert [answer.status_code for answer in metadata] == [404, 404, 404]
 
 
-async def test_nothing_that_a_client_sends_to_get_in_goes_upstream(environment: dict[str, str], serve: Serve) -> None:
-    key = "k9Zq7LwX4b2TdQ0a5f1c9e7a"
+async def test_nothing_that_a_client_sends_to_get_in_goes_upstream(settings: Settings) -> None:
+    key, token = "k9Zq7LwX4b2TdQ0a5f1c9e7a", "the-token-of-this-door"
     async with open_venue() as venue:
-        environment |= {"HEYTRADERS_BASE_URL": venue.url, "HEYTRADERS_API_KEY": key}
-        with serve("streamable-http") as served:
-            smuggled = {**served.headers, "X-API-Key": "a-key-of-the-clients-own", "X-Forwarded-For": "10.0.0.1"}
-            async with (
-                httpx2.AsyncClient(headers=smuggled, timeout=60) as web,
-                Client(streamable_http_client(served.url, http_client=web)) as client,
-            ):
-                answer = await client.call_tool("accounts_list", {})
+        hosted = replace(settings, base_url=venue.url, api_key=SecretStr(key), stays=True)
+        with transports.listen("127.0.0.1", 0) as listener:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
+            headers = {"Authorization": f"Bearer {token}", "X-API-Key": "a-key-of-the-clients-own"}
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(transports.serve_http, hosted, "streamable-http", listener, SecretStr(token), "Ready.")
+                async with (
+                    httpx2.AsyncClient(headers={**headers, "X-Forwarded-For": "10.0.0.1"}, timeout=60) as web,
+                    Client(streamable_http_client(url, http_client=web)) as client,
+                ):
+                    answer = await client.call_tool("accounts_list", {})
+                    assert not answer.is_error, answer.content
+                tasks.cancel_scope.cancel()
 
-    assert not answer.is_error, answer.content
     [request] = venue.requests
     assert request.headers["x-api-key"] == key
     assert "authorization" not in request.headers
-    token = served.headers["Authorization"].removeprefix("Bearer ")
     assert not [value for value in request.headers.values() if token in value or "clients-own" in value]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 PROGRAM = """
 import json, sys
+import server.cli.run, server.cli.serve
+commands = sorted(sys.modules)
 import anyio
 from pathlib import Path
 from mcp import Client
@@ -23,7 +25,7 @@ async def main():
         await client.list_prompts()
 
 anyio.run(main)
-print(json.dumps(sorted(sys.modules)))
+print(json.dumps([commands, sorted(sys.modules)]))
 """
 
 HEAVY = ("numpy", "talib", "fastapi", "sqlalchemy", "httpx", "pyarrow", "keyring", "sqlite3", "engine")
@@ -39,7 +41,8 @@ def test_neither_heavy_libraries_nor_api_models_are_imported_before_the_first_ca
         check=True,
         cwd=Path(__file__).parents[2],
     )
-    imported = json.loads(done.stdout)
+    commands, imported = json.loads(done.stdout)
 
     assert [name for name in imported if name in API_MODELS or name.split(".")[0] in HEAVY] == []
+    assert "mcp" not in commands, "`engine` and `run` speak no MCP, and the SDK takes a second to import"
     assert not home.exists()

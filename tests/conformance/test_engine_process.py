@@ -1,4 +1,6 @@
-"""The document's commands in a real shell against a real `heytraders-mcp engine`: only host, key and ids change."""
+"""A real `heytraders-mcp engine`: the document's commands in a real shell, where only host, key and ids change, and
+who gets in.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from . import curl_examples as examples
 
 MISSING = [tool for tool in ("bash", "curl", "jq") if shutil.which(tool) is None]
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"the document's commands need {', '.join(MISSING)}")
 
 ACCOUNTS = {
     "poly-acc-456": "paper-polymarket",
@@ -99,8 +101,8 @@ def _result_id(printed: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Generator[Shell]:
-    """A shell with a running engine on a separate home."""
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, str]]:
+    """Base URL and key of a running engine on a separate home."""
     command = [sys.executable, "-m", "heytraders_mcp", "engine", "--port", "0"]
     environment = {"HEYTRADERS_HOME": str(tmp_path_factory.mktemp("curl")), "PATH": os.environ["PATH"]}
     with subprocess.Popen(
@@ -109,12 +111,20 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Generator[Shell]:
         assert process.stderr is not None
         said = "".join(process.stderr.readline() for _ in range(3))
         try:
-            made = Shell(re.findall(r"on (http\S+) ", said)[0], re.findall(r"only: (\S+)", said)[0])
-            made.prepare()
-            yield made
+            yield re.findall(r"on (http\S+) ", said)[0], re.findall(r"only: (\S+)", said)[0]
         finally:
             process.terminate()
             process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def shell(engine: tuple[str, str]) -> Shell:
+    """A shell on the engine's machine."""
+    if MISSING:
+        pytest.skip(f"the document's commands need {', '.join(MISSING)}")
+    made = Shell(*engine)
+    made.prepare()
+    return made
 
 
 @pytest.mark.parametrize("name", [name for name in examples.JSON if not name.startswith("cancel")])
@@ -162,3 +172,47 @@ def test_the_complete_workflow_runs_to_its_metrics(shell: Shell) -> None:
     assert _result_id(printed)
     assert {"total_return_pct", "max_drawdown", "sharpe_ratio", "win_rate", "num_trades"} <= metrics.keys()
     assert isinstance(metrics["total_return_pct"], float)
+
+
+def test_health_and_tickers_need_no_key(engine: tuple[str, str]) -> None:
+    base, _ = engine
+
+    assert httpx2.get(f"{base}/meta/health").json()["success"] is True
+    assert httpx2.get(f"{base}/market/tickers?limit=1").json()["data"]["tickers"]
+
+
+def test_documents_are_markdown_for_those_who_accept_it(engine: tuple[str, str]) -> None:
+    base, _ = engine
+    answered = httpx2.get(f"{base}/docs/api-reference", headers={"Accept": "text/markdown"})
+
+    assert answered.headers["content-type"].startswith("text/markdown")
+    assert answered.text.startswith("# ")
+
+
+def test_the_printed_key_opens_what_needs_one(engine: tuple[str, str]) -> None:
+    base, key = engine
+    url = f"{base}/market/ohlcv?symbol=BTC/USDT&timeframe=1h&limit=1"
+
+    assert httpx2.get(url).status_code == 401
+    assert len(httpx2.get(url, headers={"X-API-Key": key}).json()["data"]["candles"]) == 1
+
+
+def test_a_registered_key_has_research_only(engine: tuple[str, str]) -> None:
+    base, _ = engine
+    body = {"display_name": "My Bot", "risk_profile": "moderate"}
+
+    assert httpx2.post(f"{base}/meta/register", json=body).json()["data"]["scopes"] == ["research"]
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [("Host", "rebound.example", 421), ("Origin", "https://evil.example", 403), ("Origin", "null", 403)],
+)
+def test_a_page_of_another_site_cannot_reach_the_engine(
+    engine: tuple[str, str], header: str, value: str, status: int
+) -> None:
+    base, _ = engine
+
+    answered = httpx2.post(f"{base}/meta/register", json={"display_name": "Probe"}, headers={header: value})
+
+    assert answered.status_code == status
