@@ -99,6 +99,11 @@ has not been sent. It is MISSED when its exchange ended it before it had filled,
 """
 
 
+_ONE_SERIES: Final = sa.select(fetched_series).where(
+    *(fetched_series.c[name] == sa.bindparam(name) for name in ("exchange", "base", "quote", "kind"))
+)
+
+
 @dataclass(frozen=True, slots=True)
 class SentOrder:
     """An order that was sent, or was about to be. Amounts in base units, times in unix seconds.
@@ -208,7 +213,8 @@ def all_fetched(connection: sa.Connection) -> tuple[Fetched, ...]:
 
 def find_fetched(connection: sa.Connection, instrument: Instrument, kind: SeriesKind) -> Fetched | None:
     """One series, if anything of it is stored."""
-    row = connection.execute(sa.select(fetched_series).where(*_is(instrument, kind))).one_or_none()
+    facts = {"exchange": instrument.exchange, "base": instrument.base, "quote": instrument.quote, "kind": kind}
+    row = connection.execute(_ONE_SERIES, facts).one_or_none()
     return None if row is None else _fetched(row)
 
 
@@ -385,12 +391,6 @@ def _set_pace(connection: sa.Connection, exchange: str, free_at: float, *, is_ne
         connection.execute(sa.insert(exchange_pace).values(exchange=exchange, free_at=free_at))
     else:
         connection.execute(sa.update(exchange_pace).where(exchange_pace.c.exchange == exchange).values(free_at=free_at))
-
-
-def _is(instrument: Instrument, kind: SeriesKind | None) -> tuple[sa.ColumnElement[bool], ...]:
-    c = fetched_series.c
-    same = (c.exchange == instrument.exchange, c.base == instrument.base, c.quote == instrument.quote)
-    return same if kind is None else (*same, c.kind == kind)
 
 
 def _fetched(row: Any) -> Fetched:

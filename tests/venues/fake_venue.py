@@ -41,15 +41,15 @@ def truth(symbol: str, seconds: int, opened: int) -> Row:
     step = opened // seconds
     seed = sum(map(ord, symbol))
 
-    def price(at: int) -> Decimal:
-        level = 30_000 + seed + 4_000 * math.sin(at / 97) + 300 * math.sin(at / 7 + seed)
-        return Decimal(round(level * 100)) / 100
+    def cents(at: int) -> int:
+        return round((30_000 + seed + 4_000 * math.sin(at / 97) + 300 * math.sin(at / 7 + seed)) * 100)
 
-    first, last = price(step), price(step + 1)
-    spread = Decimal((step * 7919 + seed) % 5_000) / 100
-    volume = Decimal((step * 104_729 + seed) % 1_000_000 + 1) / 10_000
+    first, last = cents(step), cents(step + 1)
+    spread = (step * 7919 + seed) % 5_000
+    volume = (step * 104_729 + seed) % 1_000_000 + 1
     high, low = max(first, last) + spread, min(first, last) - spread
-    return f"{first:.2f}", f"{high:.2f}", f"{low:.2f}", f"{last:.2f}", f"{volume:.5f}"
+    prices = f"{first / 100:.2f}", f"{high / 100:.2f}", f"{low / 100:.2f}", f"{last / 100:.2f}"
+    return *prices, f"{volume / 10_000:.5f}"
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ class FakeVenue:
         """The first `limit` bars with `since <= open time < until`, the open one included."""
         found: list[tuple[int, Row]] = []
         at = max(-(-since // seconds) * seconds, -(-self.listed_since // seconds) * seconds)
-        while at < min(until, self.now()) and len(found) < limit:
+        end = min(until, self.now())
+        while at < end and len(found) < limit:
             if not self.holes(symbol, at):
                 found.append((at + self.off_grid, truth(symbol, seconds, at)))
             at += seconds

@@ -165,34 +165,34 @@ def test_what_is_stored_stays_usable_when_the_exchange_is_gone(fake: FakeBinance
 def test_the_archive_brings_long_histories_and_its_checksums_are_checked(
     feed: MarketFeed, fake: FakeBinance, store: Store
 ) -> None:
-    """Months of five-minute bars come in files, in milliseconds before 2025 and microseconds since."""
+    """Months of fifteen-minute bars come in files, in milliseconds before 2025 and microseconds since."""
     fake.archive_until = int(datetime(2025, 2, 1, tzinfo=UTC).timestamp())
     since = int(datetime(2024, 12, 1, tzinfo=UTC).timestamp())
     span = (since, fake.archive_until)
     fetcher = fetcher_of(feed)
-    (job,) = plan(fetcher, [BTC], "5m", span).jobs
+    (job,) = plan(fetcher, [BTC], "15m", span).jobs
     summary = run(fetcher, job, lambda _done, _of: None)
-    block = feed.candles(BTC, "5m", start=span[0], end=span[1])
+    block = feed.candles(BTC, "15m", start=span[0], end=span[1])
 
     assert summary.error is None
-    assert (summary.bars, summary.holes) == (62 * 288, 0)
+    assert (summary.bars, summary.holes) == (62 * 96, 0)
     assert (fake.count("/data/"), fake.count("klines/BTCUSDT"), fake.count("/api/v3/klines")) == (4, 4, 0)
-    for i in (0, 31 * 288 - 1, 31 * 288, 62 * 288 - 1):
-        assert float(block.bars.close[i]) == float(truth("BTCUSDT", 300, int(block.time[i]))[3])
+    for i in (0, 31 * 96 - 1, 31 * 96, 62 * 96 - 1):
+        assert float(block.bars.close[i]) == float(truth("BTCUSDT", 900, int(block.time[i]))[3])
     (series,) = store.read_now(all_fetched)
     assert series.origin == "Binance archive"
 
     fake.archive_broken = True
     eth = Instrument("binance", "ETH", "USDT")
-    (job,) = plan(fetcher, [eth], "5m", span).jobs
+    (job,) = plan(fetcher, [eth], "15m", span).jobs
     run(fetcher, job, lambda _done, _of: None)
-    assert fake.count("/api/v3/klines") == 18
-    assert len(feed.candles(eth, "5m", start=span[0], end=span[1])) == 62 * 288
+    assert fake.count("/api/v3/klines") == 6
+    assert len(feed.candles(eth, "15m", start=span[0], end=span[1])) == 62 * 96
 
 
 @pytest.mark.parametrize(
     ("faults", "archive", "api"),
-    [(["429:1"], 5, 0), (["503", "429:0"], 6, 0), (["503"] * 3, 3, 18)],
+    [(["429:1"], 5, 0), (["503", "429:0"], 6, 0), (["503"] * 3, 3, 6)],
     ids=["a pause is waited for", "two faults are passed over", "an archive that fails is left alone"],
 )
 def test_an_archive_in_trouble_costs_no_bar(
@@ -202,13 +202,13 @@ def test_an_archive_in_trouble_costs_no_bar(
     fake.archive_until = int(datetime(2025, 2, 1, tzinfo=UTC).timestamp())
     span = (int(datetime(2024, 12, 1, tzinfo=UTC).timestamp()), fake.archive_until)
     fetcher = fetcher_of(feed)
-    (job,) = plan(fetcher, [BTC], "5m", span).jobs
+    (job,) = plan(fetcher, [BTC], "15m", span).jobs
     fake.requests.clear()
     fake.read_faults.extend(faults)
     began = time.monotonic()
     summary = run(fetcher, job, lambda _done, _of: None)
 
-    assert (summary.bars, summary.holes, summary.error) == (62 * 288, 0, None)
+    assert (summary.bars, summary.holes, summary.error) == (62 * 96, 0, None)
     assert (fake.count("/data/"), fake.count("/api/v3/klines")) == (archive, api)
     assert time.monotonic() - began >= ("429:1" in faults)
 
@@ -233,6 +233,7 @@ def test_a_scan_over_fifty_symbols_asks_once_for_each_and_not_at_all_the_second_
 ) -> None:
     """Once stored, the second scan is quick."""
     fake.coins = tuple(f"C{i}" for i in range(50))
+    fake.listed_since = int(NOW) - 600 * HOUR  # longer than a scan looks back
     request = ScanRequest(universe=("top50",), exchange="binance", timeframe="1h", condition="close > sma(close, 20)")
     first = scan(feed, request)
     asked = len(fake.requests)
