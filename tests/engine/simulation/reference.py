@@ -23,7 +23,6 @@ class Reference:
     def __init__(self, frame: Frame, program: StaticProgram, settings: SimulationSettings, first_bar: int = 0) -> None:
         self.frame, self.program, self.settings, self.first = frame, program, settings, first_bar
         self.names: list[Instrument] = list(frame.bars)
-        self.bars = [(b.open.tolist(), b.high.tolist(), b.low.tolist(), b.close.tolist()) for b in frame.bars.values()]
         self.balance = settings.initial_cash
         self.held: dict[tuple[int, int], Held] = {}
         self.waiting: list[Order] = []
@@ -37,7 +36,13 @@ class Reference:
         self.trades: list[Row] = []
         self.fills: list[tuple[int, int, int, float, float]] = []
         self.ended: str | None = None
-        self.resolved = [self._resolution(k) for k in range(len(self.names))]
+        self.resolved: list[int | None] = []
+        self.rows: list[list[tuple[float, float, float, float] | None]] = []
+        for name, b in frame.bars.items():
+            columns = (b.open.tolist(), b.high.tolist(), b.low.tolist(), b.close.tolist())
+            rows = [None if math.isnan(row[3]) else row for row in zip(*columns, strict=True)]
+            self.resolved.append(self._resolve(name, rows))
+            self.rows.append(rows)
 
     # --- the loop ----------------------------------------------------------------------------------------------------
 
@@ -47,7 +52,7 @@ class Reference:
             before = list(self.mark)
             for k in range(len(self.names)):
                 if self.has(k, t):
-                    self.mark[k] = self.close_price(k, t)
+                    self.mark[k] = self.bar(k, t)[3]
             if t < self.first:
                 continue
             if self.ended is None:
@@ -83,14 +88,15 @@ class Reference:
         for slot in sorted(self.held):
             h = self.held[slot]
             if self.has(h.k, t):
-                o = self.bars[h.k][0][t]
+                o = self.bar(h.k, t)[0]
                 self.sell(slot, h.amount, self.slipped_exit(h, o), o, t, str(self.ended))
 
     def trade(self, t: int, before: list[float]) -> None:
-        opens = [self.bars[k][0][t] if self.has(k, t) else before[k] for k in range(len(self.names))]
+        opens = [self.bar(k, t)[0] if self.has(k, t) else before[k] for k in range(len(self.names))]
         due = [w for w in self.waiting if self.has(w.k, t)]
         self.waiting = [w for w in self.waiting if not self.has(w.k, t)]
-        self.market_orders(due, opens, t)
+        if due:
+            self.market_orders(due, opens, t)
         equity = self.value(opens)
         for k in sorted(self.resting):
             self.limit_orders(k, t, gap=True, just_placed=self.has(k, t) and self.place(k, equity))
@@ -115,24 +121,25 @@ class Reference:
     # --- data --------------------------------------------------------------------------------------------------------
 
     def has(self, k: int, t: int) -> bool:
-        at = self.resolved[k]
-        return not math.isnan(self.bars[k][3][t]) and (at is None or t <= at)
+        return self.rows[k][t] is not None
 
     def bar(self, k: int, t: int) -> tuple[float, float, float, float]:
-        o, h, l, c = (column[t] for column in self.bars[k])  # noqa: E741 - as in OHLC
-        return o, h, l, self.close_price(k, t) if self.resolved[k] == t else c
+        row = self.rows[k][t]
+        assert row is not None
+        return row
 
-    def close_price(self, k: int, t: int) -> float:
-        close = self.bars[k][3][t]
-        return (1.0 if close >= 0.5 else 0.0) if self.resolved[k] == t else close
-
-    def _resolution(self, k: int) -> int | None:
-        when = self.settings.resolves_at.get(self.names[k])
+    def _resolve(self, name: Instrument, rows: list[tuple[float, float, float, float] | None]) -> int | None:
+        """The last bar before the outcome is known, whose close becomes the outcome; no bar follows it."""
+        when = self.settings.resolves_at.get(name)
         times = self.frame.time.tolist()
         if when is None or when > times[-1] + self.frame.seconds:
             return None
-        bars = [t for t in range(len(times)) if times[t] < when and not math.isnan(self.bars[k][3][t])]
-        return bars[-1] if bars else None
+        known = [(t, row) for t, row in enumerate(rows) if times[t] < when and row is not None]
+        if not known:
+            return None
+        at, (opened, high, low, close) = known[-1]
+        rows[at:] = [(opened, high, low, 1.0 if close >= 0.5 else 0.0), *[None] * (len(rows) - at - 1)]
+        return at
 
     def perpetual(self, k: int) -> bool:
         return self.names[k].market_type == "perpetual"
@@ -449,7 +456,7 @@ class Reference:
 
     def pay_out(self, k: int, t: int) -> None:
         for slot in sorted(s for s in self.held if s[0] == k):
-            self.sell(slot, self.held[slot].amount, self.close_price(k, t), self.close_price(k, t), t, "resolution")
+            self.sell(slot, self.held[slot].amount, self.mark[k], self.mark[k], t, "resolution")
         self.waiting = [w for w in self.waiting if w.k != k]
         self.resting.pop(k, None)
         self.rungs.pop(k, None)
