@@ -252,6 +252,8 @@ def _entered(notes: Notes, value: ast.expr, old: ast.stmt) -> list[ast.stmt] | N
 
 def reads_newest(statement: ast.stmt, notes: Notes) -> bool:
     """Let a statement read names that were changed above by their newest names; whether it reads any."""
+    if not notes.newest:
+        return False
     old = [n for n in ast.walk(statement) if isinstance(n, ast.Name) and n.id in notes.newest]
     old = [n for n in old if isinstance(n.ctx, ast.Load)]
     for name in old:

@@ -56,6 +56,7 @@ COMPARISON: Final[dict[type[ast.cmpop], str]] = {
 
 _STATEMENTS: Final = (ast.Assign, ast.Expr, ast.For, ast.Pass)
 _GRAMMAR: Final = (ast.operator, ast.boolop, ast.cmpop, ast.unaryop, ast.expr_context)
+_KNOWN: Final = {*_EXPRESSIONS, *_STATEMENTS, *(form for kind in _GRAMMAR for form in kind.__subclasses__())}
 
 _REFUSED: Final[dict[type[ast.AST], tuple[str, str]]] = {
     ast.Lambda: ("there are no functions to define", "Write the expression itself"),
@@ -141,8 +142,9 @@ def parse(source: str, mode: TextMode) -> Parsed:
     lines = text.source.split("\n")
     parsed = Parsed([], text, lines, findings)
     statements = _statements(parsed, mode)
-    if _small_enough(statements, parsed, mode):
-        notes = Notes(names=_stored(statements), counts_back=re.search(r"\bbt\.|self\.[\w.]+\[0\]", source) is not None)
+    nodes = _nodes(statements, parsed, mode)
+    if nodes is not None:
+        notes = Notes(names=_stored(nodes), counts_back=re.search(r"\bbt\.|self\.[\w.]+\[0\]", source) is not None)
         for statement in statements:
             made = _translated(statement, mode, parsed, rewritten, notes)
             parsed.statements.extend(s for s in made if _closed(s, parsed))
@@ -150,14 +152,9 @@ def parse(source: str, mode: TextMode) -> Parsed:
     return parsed
 
 
-def _stored(statements: list[ast.stmt]) -> frozenset[str]:
-    """Every name that the statements give a value."""
-    return frozenset(
-        node.id
-        for statement in statements
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    )
+def _stored(nodes: list[ast.AST]) -> frozenset[str]:
+    """Every name that is given a value."""
+    return frozenset(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
 
 
 def _told(rewritten: dict[int, str], findings: Findings) -> None:
@@ -295,15 +292,15 @@ def _leave_out(lines: list[str], line: int, continued: set[int]) -> None:
         lines[later - 1] = ""
 
 
-def _small_enough(statements: list[ast.stmt], parsed: Parsed, mode: TextMode) -> bool:
-    """Whether the tree is within the limits on nodes and depth; checked without recursion."""
-    count = 0
+def _nodes(statements: list[ast.stmt], parsed: Parsed, mode: TextMode) -> list[ast.AST] | None:
+    """All nodes of the tree, found without recursion; None, with an error, if they are too many or too deep."""
+    nodes: list[ast.AST] = []
     level: list[ast.AST] = list(statements)
     depth = 0
     while level:
-        count += len(level)
+        nodes += level
         depth += 1
-        if depth > MAX_DEPTH + 2 or count > MAX_NODES[mode]:
+        if depth > MAX_DEPTH + 2 or len(nodes) > MAX_NODES[mode]:
             where = next((n for n in level if isinstance(n, ast.expr)), None)
             span = parsed.span(where) if where is not None else TextSpan(1, 1, 2)
             rule = (
@@ -312,16 +309,16 @@ def _small_enough(statements: list[ast.stmt], parsed: Parsed, mode: TextMode) ->
                 else f"larger than {MAX_NODES[mode]:,} parts"
             )
             parsed.findings.error(span, f"the {mode} is {rule}", "Give parts a name, or leave some out")
-            return False
+            return None
         level = [child for node in level for child in ast.iter_child_nodes(node)]
-    return True
+    return nodes
 
 
 def _closed(statement: ast.stmt, parsed: Parsed) -> bool:
     """Whether a statement consists only of known forms; reports unknown ones."""
     good = True
     for node, place in _walk(statement):
-        if isinstance(node, (*_EXPRESSIONS, *_STATEMENTS, *_GRAMMAR)):
+        if type(node) in _KNOWN:
             continue
         good = False
         name = type(node).__name__
