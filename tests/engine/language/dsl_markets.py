@@ -109,23 +109,34 @@ def outputs_of(source: str, frame: Frame, timeframe: Timeframe = "1h") -> list[N
     return [evaluator.series(node, universe[0]) for node in nodes_of(source, universe, timeframe)]
 
 
-def for_each(names: Iterable[str]) -> Callable[[Callable[[str], None]], Callable[[str], None]]:
-    """A law for each of these operators. A case checks one category; a failure names its operators, and says how."""
+def by_category(names: Iterable[str]) -> dict[str, list[str]]:
+    """Operators by category."""
     categories: dict[str, list[str]] = {}
     for name in names:
         categories.setdefault(OPERATORS[name].category, []).append(name)
+    return categories
+
+
+def hold(names: list[str], law: Callable[[str], None]) -> None:
+    """A law for each of these operators; a failure names its operators, and says how."""
+    failures: list[Exception] = []
+    for name in names:
+        try:
+            law(name)
+        except Exception as error:  # noqa: BLE001 - all are raised below
+            error.add_note(f"operator: {name}")
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup(f"{len(failures)} of {len(names)} operators", failures)
+
+
+def for_each(names: Iterable[str]) -> Callable[[Callable[[str], None]], Callable[[str], None]]:
+    """A law for each of these operators. A case checks one category."""
+    categories = by_category(names)
 
     def decorate(law: Callable[[str], None]) -> Callable[[str], None]:
         def cases(category: str) -> None:
-            failures: list[Exception] = []
-            for name in categories[category]:
-                try:
-                    law(name)
-                except Exception as error:  # noqa: BLE001 - all are raised below
-                    error.add_note(f"operator: {name}")
-                    failures.append(error)
-            if failures:
-                raise ExceptionGroup(f"{len(failures)} of {len(categories[category])} operators", failures)
+            hold(categories[category], law)
 
         cases.__name__, cases.__doc__ = law.__name__, law.__doc__
         return pytest.mark.parametrize("category", categories)(cases)

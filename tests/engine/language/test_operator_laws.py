@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -24,8 +25,10 @@ from tests.engine.language.dsl_markets import (
     ETH,
     MIDNIGHT,
     PERP,
+    by_category,
     for_each,
     frame_of,
+    hold,
     outputs_of,
     prefix,
     reach_of,
@@ -73,29 +76,27 @@ def _has_fixed_warmup(operator: Operator) -> bool:
     return operator.category not in {"session", "universe"} and operator.memory != "start" and not operator.elementwise
 
 
-@st.composite
-def periods_of(draw: st.DrawFn, operator: Operator) -> dict[str, int]:
-    """Small periods within the operator's ranges."""
-    names = [p for p in operator.constants if p.kind == "period"]
-    return {p.name: draw(st.integers(int(p.low), int(p.low) + 12)) for p in names}
+CATEGORIES: Final = by_category(ALL)
 
 
-@for_each(ALL)
-def test_a_value_never_depends_on_later_bars(name: str) -> None:
-    operator = OPERATORS[name]
+@pytest.mark.parametrize("category", CATEGORIES)
+@settings(max_examples=2, deadline=None)
+@given(seed=st.integers(0, 10_000), cut=st.integers(1, COUNT - 1), longer=st.integers(0, 2**32 - 1))
+def test_a_value_never_depends_on_later_bars(category: str, seed: int, cut: int, longer: int) -> None:
+    """With small periods; `longer` draws by how much each is longer than the shortest."""
+    frame = frame_of(BTC, ETH, PERP, count=COUNT, seed=seed)
+    before = prefix(frame, cut)
+    rng = np.random.default_rng(longer)
 
-    @settings(max_examples=2, deadline=None)
-    @given(st.integers(0, 10_000), st.integers(1, COUNT - 1), periods_of(operator))
-    def law(seed: int, cut: int, periods: dict[str, int]) -> None:
-        frame = frame_of(BTC, ETH, PERP, count=COUNT, seed=seed)
+    def law(name: str) -> None:
+        operator = OPERATORS[name]
+        periods = {p.name: int(p.low) + int(rng.integers(0, 13)) for p in operator.constants if p.kind == "period"}
         source = call(operator, periods)
 
-        whole, part = outputs_of(source, frame), outputs_of(source, prefix(frame, cut))
-
-        for all_bars, first_bars in zip(whole, part, strict=True):
+        for all_bars, first_bars in zip(outputs_of(source, frame), outputs_of(source, before), strict=True):
             np.testing.assert_allclose(all_bars[:cut], first_bars, rtol=1e-9, atol=1e-12, equal_nan=True)
 
-    law()
+    hold(CATEGORIES[category], law)
 
 
 @for_each([name for name in ALL if _has_fixed_warmup(OPERATORS[name])])

@@ -95,8 +95,7 @@ class Reference:
         opens = [self.bar(k, t)[0] if self.has(k, t) else before[k] for k in range(len(self.names))]
         due = [w for w in self.waiting if self.has(w.k, t)]
         self.waiting = [w for w in self.waiting if not self.has(w.k, t)]
-        if due:
-            self.market_orders(due, opens, t)
+        self.market_orders(due, opens, t)
         equity = self.value(opens)
         for k in sorted(self.resting):
             self.limit_orders(k, t, gap=True, just_placed=self.has(k, t) and self.place(k, equity))
