@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from engine.language.indicators import VECTOR
 from engine.language.kinds import SCALAR
 from engine.language.operators import OPERATORS
+from tests.engine.language.dsl_markets import hold
 
 _CONDITIONS: Final = {"and": 3, "or": 3, "not": 1, "xor": 2}
 _SYMBOLS: Final = {
@@ -33,19 +34,25 @@ def test_both_know_the_same_operators() -> None:
     assert set(VECTOR) == set(SCALAR) == listed | set(_SYMBOLS) | {"and", "or", "not"}
 
 
-@pytest.mark.parametrize("name", sorted(set(SCALAR) - set(_CONDITIONS) - {"where"}))
-def test_numbers_one_by_one_are_numbers_in_a_row(name: str) -> None:
-    @settings(max_examples=25, deadline=None)
-    @given(st.lists(st.tuples(*[numbers] * _arity(name)), min_size=1, max_size=8))
-    def law(rows: list[tuple[float, ...]]) -> None:
-        with np.errstate(all="ignore"):
-            together = VECTOR[name](*(np.asarray(column) for column in zip(*rows, strict=True)))
+OF_NUMBERS: Final = sorted(set(SCALAR) - set(_CONDITIONS) - {"where"})
+MOST: Final = max(_arity(name) for name in OF_NUMBERS)
 
-        alone = [SCALAR[name](*row) for row in rows]
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(*[numbers] * MOST), min_size=1, max_size=8))
+def test_numbers_one_by_one_are_numbers_in_a_row(rows: list[tuple[float, ...]]) -> None:
+    """Each operator takes as many numbers of a row as it has parameters."""
+
+    def law(name: str) -> None:
+        taken = [row[: _arity(name)] for row in rows]
+        with np.errstate(all="ignore"):
+            together = VECTOR[name](*(np.asarray(column) for column in zip(*taken, strict=True)))
+
+        alone = [SCALAR[name](*row) for row in taken]
 
         np.testing.assert_allclose(together.astype(float), np.asarray(alone, dtype=float), rtol=1e-9, equal_nan=True)
 
-    law()
+    hold(OF_NUMBERS, law)
 
 
 @pytest.mark.parametrize("name", sorted(_CONDITIONS))
