@@ -99,8 +99,22 @@ has not been sent. It is MISSED when its exchange ended it before it had filled,
 """
 
 
+_row: Final = exchange_orders.c
 _ONE_SERIES: Final = sa.select(fetched_series).where(
     *(fetched_series.c[name] == sa.bindparam(name) for name in ("exchange", "base", "quote", "kind"))
+)
+_PACE: Final = sa.select(exchange_pace.c.free_at).where(exchange_pace.c.exchange == sa.bindparam("of"))
+_CHANGE_PACE: Final = sa.update(exchange_pace).where(exchange_pace.c.exchange == sa.bindparam("of"))
+_SAME_CLIENT_ID: Final = sa.select(exchange_orders).where(
+    _row.account_id == sa.bindparam("account"), _row.client_id == sa.bindparam("client")
+)
+_CHANGE_ORDER: Final = sa.update(exchange_orders).where(_row.order_id == sa.bindparam("of"))
+_EXITS: Final = sa.select(exchange_orders).where(_row.parent == sa.bindparam("of")).order_by(_row.role)
+_PLANNED: Final = (
+    sa.select(exchange_orders)
+    .where(sa.or_(_row.stop_loss.is_not(None), _row.take_profit.is_not(None)))
+    .where(_row.role.is_(None), _row.status != "REJECTED")
+    .order_by(_row.created_at)
 )
 
 
@@ -287,9 +301,7 @@ def take_turn(
         now: Unix seconds.
         turns: How many turns the request takes.
     """
-    free_at = connection.execute(
-        sa.select(exchange_pace.c.free_at).where(exchange_pace.c.exchange == exchange)
-    ).scalar_one_or_none()
+    free_at = connection.execute(_PACE, {"of": exchange}).scalar_one_or_none()
     turn = max(free_at or 0.0, now - burst * interval) + interval * turns
     _set_pace(connection, exchange, turn, is_new=free_at is None)
     return max(0.0, turn - now)
@@ -297,27 +309,23 @@ def take_turn(
 
 def hold_back(connection: sa.Connection, exchange: str, until: float) -> None:
     """Block requests of all processes before `until`, as told by the exchange."""
-    free_at = connection.execute(
-        sa.select(exchange_pace.c.free_at).where(exchange_pace.c.exchange == exchange)
-    ).scalar_one_or_none()
+    free_at = connection.execute(_PACE, {"of": exchange}).scalar_one_or_none()
     _set_pace(connection, exchange, max(free_at or 0.0, until), is_new=free_at is None)
 
 
 def add_order(connection: sa.Connection, order: SentOrder) -> tuple[SentOrder, bool]:
     """Record an order. Returns the existing one if its id was used before, and whether this one is new."""
-    c = exchange_orders.c
-    same = sa.select(exchange_orders).where(c.account_id == order.account_id, c.client_id == order.client_id)
-    row = connection.execute(same).one_or_none()
+    same = {"account": order.account_id, "client": order.client_id}
+    row = connection.execute(_SAME_CLIENT_ID, same).one_or_none()
     if row is not None:
         return _order(row), False
-    connection.execute(sa.insert(exchange_orders).values(_columns(order)))
+    connection.execute(sa.insert(exchange_orders), _columns(order))
     return order, True
 
 
 def change_order(connection: sa.Connection, order: SentOrder) -> None:
     """Replace the record of an order."""
-    same = exchange_orders.c.order_id == order.order_id
-    connection.execute(sa.update(exchange_orders).where(same).values(_columns(order)))
+    connection.execute(_CHANGE_ORDER, {"of": order.order_id, **_columns(order)})
 
 
 def orders_of(connection: sa.Connection, account_id: str) -> tuple[SentOrder, ...]:
@@ -329,12 +337,7 @@ def orders_of(connection: sa.Connection, account_id: str) -> tuple[SentOrder, ..
 
 def with_plans(connection: sa.Connection) -> tuple[SentOrder, ...]:
     """Every entry with unfinished exits, oldest first. An exit that is sent or filled ends with the other one."""
-    c = exchange_orders.c
-    planned = sa.or_(c.stop_loss.is_not(None), c.take_profit.is_not(None))
-    where = sa.and_(planned, c.role.is_(None), c.status != "REJECTED")
-    entries = [
-        _order(row) for row in connection.execute(sa.select(exchange_orders).where(where).order_by(c.created_at))
-    ]
+    entries = [_order(row) for row in connection.execute(_PLANNED)]
     return tuple(entry for entry in entries if not _is_over(connection, entry))
 
 
@@ -347,9 +350,7 @@ def _is_over(connection: sa.Connection, entry: SentOrder) -> bool:
 
 def exits_of(connection: sa.Connection, order_id: str) -> tuple[SentOrder, ...]:
     """The exits of an entry, the stop first."""
-    c = exchange_orders.c
-    rows = connection.execute(sa.select(exchange_orders).where(c.parent == order_id).order_by(c.role))
-    return tuple(_order(row) for row in rows)
+    return tuple(_order(row) for row in connection.execute(_EXITS, {"of": order_id}))
 
 
 def take(connection: sa.Connection, order: SentOrder, status: str, now: float) -> bool:
@@ -388,9 +389,9 @@ def _order(row: Any) -> SentOrder:
 
 def _set_pace(connection: sa.Connection, exchange: str, free_at: float, *, is_new: bool) -> None:
     if is_new:
-        connection.execute(sa.insert(exchange_pace).values(exchange=exchange, free_at=free_at))
+        connection.execute(sa.insert(exchange_pace), {"exchange": exchange, "free_at": free_at})
     else:
-        connection.execute(sa.update(exchange_pace).where(exchange_pace.c.exchange == exchange).values(free_at=free_at))
+        connection.execute(_CHANGE_PACE, {"of": exchange, "free_at": free_at})
 
 
 def _fetched(row: Any) -> Fetched:
