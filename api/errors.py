@@ -206,7 +206,10 @@ def _by_status(status: int) -> type[HeyTradersError]:
 
 def clean(text: str, limit: int = MAX_FOREIGN_TEXT) -> str:
     """Make foreign text safe to show: one line, no control, bidi or zero-width characters, bounded."""
-    visible = "".join(" " if c in "\n\r\t" else c for c in text if c in "\n\r\t" or unicodedata.category(c)[0] != "C")
+    visible = text
+    if not text.isprintable():
+        shown = (c for c in text if c in "\n\r\t" or unicodedata.category(c)[0] != "C")
+        visible = "".join(" " if c in "\n\r\t" else c for c in shown)
     squeezed = " ".join(visible.split())
     return squeezed if len(squeezed) <= limit else squeezed[: limit - 1] + "…"
 
@@ -294,10 +297,10 @@ def respelling(word: str, choices: Iterable[str]) -> str | None:
     `quote_amount` is not `amount`, and `stop_price` is not `price`. So a repair that uses the answer keeps the meaning.
     """
     known = list(choices)
-    same = [c for c in known if fold(c) == fold(word[:100])]
-    hits = same or [c for c in known if _means(_words(word[:100]), _words(c))]
+    folded, written = fold(word[:100]), _words(word[:100])
+    hits = [c for c in known if fold(c) == folded] or [c for c in known if _means(written, _words(c))]
     if len(hits) > 1:
-        hits = [c for c in hits if len(_words(c)) == len(_words(word[:100]))]
+        hits = [c for c in hits if len(_words(c)) == len(written)]
     return hits[0] if len(hits) == 1 else None
 
 

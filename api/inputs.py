@@ -189,7 +189,7 @@ def _from_json(text: str, kind: type[list[object]] | type[dict[str, object]], ru
 
 def _visible(value: str) -> str:
     """Text without hidden characters."""
-    for character in value:
+    for character in dict.fromkeys(value):
         if is_hidden(character):
             name = unicodedata.name(character, f"U+{ord(character):04X}")
             raise reject(f"must be plain text, but contains {name}", "Leave invisible characters out.")

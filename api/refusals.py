@@ -42,14 +42,15 @@ def refuse(tool: str, model: type[BaseModel], error: ValidationError, given: Map
     """
     said: list[str] = []
     ways: list[str] = []
-    for problem in _problems(model, error, given):
+    problems = _problems(model, error, given)
+    for problem in problems[:MAX_SHOWN_PROBLEMS]:
         _, text, suggestion, _ = _describe(problem, model, given)
         said.append(text)
-        if suggestion and len(ways) < MAX_SHOWN_PROBLEMS and suggestion not in ways:
+        if suggestion and suggestion not in ways:
             ways.append(suggestion)
-    message = "; ".join(said[:MAX_SHOWN_PROBLEMS])
-    if len(said) > MAX_SHOWN_PROBLEMS:
-        message += f"; and {len(said) - MAX_SHOWN_PROBLEMS} more problems"
+    message = "; ".join(said)
+    if len(problems) > MAX_SHOWN_PROBLEMS:
+        message += f"; and {len(problems) - MAX_SHOWN_PROBLEMS} more problems"
     repaired = None if holds_secret(given) else _with_repairs(model, error, given)
     corrected = call_text(tool, repaired) if repaired is not None else None
     return InvalidInput(message, suggestion=" ".join(ways), corrected=corrected)
