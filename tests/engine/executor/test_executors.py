@@ -58,6 +58,14 @@ def pool() -> Generator[LocalExecutor]:
     executor.close()
 
 
+@pytest.fixture(scope="module")
+def single() -> Generator[LocalExecutor]:
+    """A pool of one worker, where a second one would only start and import too."""
+    executor = LocalExecutor(1, 1_024)
+    yield executor
+    executor.close()
+
+
 def test_a_pool_gives_the_same_bits_as_this_process(
     pool: LocalExecutor, expected: dict[int, tuple[float, bytes]]
 ) -> None:
@@ -75,9 +83,9 @@ def test_a_worker_killed_in_the_middle_costs_no_result(
     assert found == expected
 
 
-def test_a_task_that_always_kills_its_worker_ends_the_work_with_a_reason(pool: LocalExecutor) -> None:
+def test_a_task_that_always_kills_its_worker_ends_the_work_with_a_reason(single: LocalExecutor) -> None:
     with pytest.raises(WorkerLost, match="killed repeatedly"):
-        list(pool.map(work.always_dies, [0]))
+        list(single.map(work.always_dies, [0]))
 
 
 def test_a_task_that_fails_by_itself_is_not_tried_again(pool: LocalExecutor) -> None:
@@ -131,7 +139,7 @@ def test_workers_wait_for_the_next_executor_and_then_read_its_arrays(
 def test_the_process_of_the_caller_takes_tasks_until_the_workers_have_started(
     expected: dict[int, tuple[float, bytes]],
 ) -> None:
-    executor = LocalExecutor(2, 2_048, helps=True)
+    executor = LocalExecutor(1, 1_024, helps=True)
     try:
         executor.share("prices", PRICES)
         early = dict(executor.map(work.own_process, range(3)))
@@ -278,9 +286,9 @@ def drawn(executor: Executor) -> dict[str, Any]:
     return monte_carlo(executor, "res_test", PRICES[:365] / 100.0, PRICES[:40], 10_000.0)
 
 
-def test_single_backtests_and_monte_carlo_give_the_same_bits_on_a_pool(pool: LocalExecutor) -> None:
-    assert backtests(pool) == backtests(Inline())
-    assert drawn(pool) == drawn(Inline())
+def test_single_backtests_and_monte_carlo_give_the_same_bits_in_a_worker(single: LocalExecutor) -> None:
+    assert backtests(single) == backtests(Inline())
+    assert drawn(single) == drawn(Inline())
 
 
 @pytest.mark.long

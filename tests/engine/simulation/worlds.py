@@ -130,7 +130,7 @@ def framed(bars: dict[Instrument, Bars], start: int = 1_600_000_000 - 1_600_000_
 
 def recorded_hours(path: Path, instrument: Instrument) -> Frame:
     """The recorded file, oldest bar first."""
-    table = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=(0, 3, 4, 5, 6, 7))[::-1]
+    table = np.loadtxt(path, delimiter=",", skiprows=1, usecols=(0, 3, 4, 5, 6, 7))[::-1]
     time, opened, high, low, close, volume = (np.ascontiguousarray(column) for column in table.T)
     return Frame("1h", time.astype(np.int64), {instrument: Bars(opened, high, low, close, volume, "imported")})
 
