@@ -140,11 +140,15 @@ async def report_of(client: Client, subscription_id: str, count: int) -> dict[st
 
 
 async def subscribe(client: Client) -> dict[str, Any]:
-    """The answer to a request to trade on the account."""
+    """The answer to a request to trade on the account. One that the watcher is sending just then is asked for again."""
     terms = {"strategy_id": "rsi-reversion", "mode": "trade", "account_id": "main"}
-    answer = await client.call_tool("live_subscribe", terms)
-    assert answer.structured_content is not None, answer.content
-    return dict(answer.structured_content)
+    with anyio.fail_after(30):
+        while True:
+            answer = await client.call_tool("live_subscribe", terms)
+            assert answer.structured_content is not None, answer.content
+            if answer.structured_content.get("outcome") != "unknown":
+                return dict(answer.structured_content)
+            await anyio.sleep(0.05)
 
 
 def run_script(home: Path, subscription_id: str, script: str = SCRIPT, **terms: Any) -> None:
