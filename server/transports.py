@@ -38,13 +38,17 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 _OUR_HOST: Final = re.compile(rb"(127\.0\.0\.1|localhost|\[::1\]):[0-9]+")
 _OUR_ORIGIN: Final = re.compile(rb"http://" + _OUR_HOST.pattern)
+_OTHER_HOST: Final = (
+    "The Host header must be 127.0.0.1, localhost or [::1] with the port. Call this server by such a URL."
+)
+_OTHER_ORIGIN: Final = "The Origin header must be http:// and this machine's address with a port, or be left out."
 
 
 class LocalGate:
     """Refuses requests under a foreign Host (DNS rebinding) or from a page of a foreign Origin.
 
-    The SDK's SSE transport checks the same, but ends each refusal with a traceback in the log. The engine's REST API
-    has no other check, and starts without the SDK.
+    The SDK's SSE transport checks nearly the same, but ends each refusal with a traceback in the log. The engine's REST
+    API has no other check, and starts without the SDK. A refusal does not repeat the header, which may be hostile.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -55,10 +59,10 @@ class LocalGate:
         if scope["type"] == "http":
             hosts = _values(scope, b"host")
             if not hosts or not all(map(_OUR_HOST.fullmatch, hosts)):
-                await PlainTextResponse("Invalid Host header", 421)(scope, receive, send)
+                await PlainTextResponse(_OTHER_HOST, 421)(scope, receive, send)
                 return
             if not all(map(_OUR_ORIGIN.fullmatch, _values(scope, b"origin"))):
-                await PlainTextResponse("Invalid Origin header", 403)(scope, receive, send)
+                await PlainTextResponse(_OTHER_ORIGIN, 403)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

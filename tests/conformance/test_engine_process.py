@@ -206,7 +206,15 @@ def test_a_registered_key_has_research_only(engine: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize(
     ("header", "value", "status"),
-    [("Host", "rebound.example", 421), ("Origin", "https://evil.example", 403), ("Origin", "null", 403)],
+    [
+        ("Host", "rebound.example", 421),
+        ("Host", "127.0.0.1.evil.example:80", 421),
+        ("Host", "localhost", 421),
+        ("Origin", "https://evil.example", 403),
+        ("Origin", "http://localhost:1.evil.example", 403),
+        ("Origin", "", 403),
+        ("Origin", "null", 403),
+    ],
 )
 def test_a_page_of_another_site_cannot_reach_the_engine(
     engine: tuple[str, str], header: str, value: str, status: int
@@ -216,3 +224,4 @@ def test_a_page_of_another_site_cannot_reach_the_engine(
     answered = httpx2.post(f"{base}/meta/register", json={"display_name": "Probe"}, headers={header: value})
 
     assert answered.status_code == status
+    assert f"The {header} header must be" in answered.text
